@@ -1,0 +1,1 @@
+//! The edge request: token, profile, front, ladder, feed

@@ -1,0 +1,1 @@
+//! A wasmtime host that serves the Spin component

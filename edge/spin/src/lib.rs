@@ -1,0 +1,1 @@
+//! Spin adapter of the edge

@@ -1,0 +1,1 @@
+//! Blob store adapter: the Cloudflare KV bulk API

@@ -1,0 +1,1 @@
+//! Blob store adapter: Redis, read by the Spin edge

@@ -1,0 +1,1 @@
+//! The embedded adapter of every port, on one durable database

@@ -1,0 +1,1 @@
+//! From raw content to the unified, enriched article

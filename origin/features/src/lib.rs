@@ -1,0 +1,1 @@
+//! Folds of reader events into profiles, popularity and neighbours

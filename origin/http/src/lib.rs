@@ -1,0 +1,1 @@
+//! Problem details, authentication, limits, health and metrics of the origin

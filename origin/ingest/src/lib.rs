@@ -1,0 +1,1 @@
+//! Content connectors and the event collector

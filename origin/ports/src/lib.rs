@@ -1,0 +1,1 @@
+//! Ports of the origin and their conformance suites

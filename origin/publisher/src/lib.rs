@@ -1,0 +1,1 @@
+//! Builds and publishes fronts, profile blobs, rules and models

@@ -1,0 +1,2 @@
+//! The binary `mediaflow`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A simulated publisher that speaks the real wire formats

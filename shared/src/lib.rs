@@ -1,0 +1,1 @@
+//! Contracts and pure ranking logic of MediaFlow
