@@ -1,1 +1,33 @@
-//! Ports of the origin and their conformance suites
+//! Ports of the origin: what a service may ask of a log, a state store, a blob store and a clock.
+//!
+//! Data path: a service holds `Arc<dyn EventLog>`, `Arc<dyn StateStore>`, `Arc<dyn BlobStore>`;
+//! the binary `mediaflow` picks the adapters by [`PortUri`]. Records enter a topic of the
+//! [`EventLog`]; a consumer folds them and commits state, progress and outbox in one
+//! [`Commit`]; whoever serves the outbox pushes blobs through the [`BlobStore`].
+//!
+//! Promises every adapter keeps, held by the suites in `conformance` (feature of that name):
+//! what is acknowledged is durable, offsets of a partition are dense, a [`Commit`] is all or
+//! nothing, an expired value is never read.
+//!
+//! What this crate never does: IO, retries, serialization of anybody's values (keys and values
+//! are bytes), naming a vendor.
+
+mod error;
+
+pub mod blob;
+pub mod clock;
+pub mod log;
+pub mod state;
+pub mod uri;
+
+pub use blob::{
+    Blob, BlobEntry, BlobListing, BlobStore, DeleteReport, Lane, PutFailure, PutReport,
+};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{PortError, PortErrorKind, PortResult};
+pub use log::{EventLog, Offset, Record, Retained, RetentionPolicy, StoredRecord, partition_of};
+pub use state::{
+    Commit, Entry, Expect, Fence, OnlineStore, OutboxEntry, OutboxRecord, Progress, Require,
+    StateStore, Write,
+};
+pub use uri::{PortUri, Summary};
