@@ -134,6 +134,11 @@ pub trait BlobStore: Send + Sync + 'static {
         limit: usize,
     ) -> PortResult<BlobListing>;
 
+    /// As [`crate::StateStore::sweep`]; a store that expires by itself answers 0.
+    async fn sweep(&self, _max: usize) -> PortResult<u64> {
+        Ok(0)
+    }
+
     /// One line for the start-up log.
     fn summary(&self) -> Summary;
 }
