@@ -189,7 +189,10 @@ mod tests {
     fn every_type_has_the_documented_name() {
         for t in EventType::ALL {
             let name = serde_json::to_string(&t).unwrap();
-            assert!(name.starts_with("\"org.mediaflow.") && name.ends_with(".v1\""), "{name}");
+            assert!(
+                name.starts_with("\"org.mediaflow.") && name.ends_with(".v1\""),
+                "{name}"
+            );
         }
     }
 }

@@ -46,7 +46,9 @@ impl ContentId {
     /// # Errors
     /// [`IdError::Content`] for anything else.
     pub fn parse(s: &str) -> Result<Self, IdError> {
-        let ok = s.len() == 16 && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let ok = s.len() == 16
+            && s.bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let err = || IdError::Content(s.chars().take(40).collect());
         if !ok {
             return Err(err());
@@ -90,7 +92,10 @@ impl Pseudonym {
     /// # Errors
     /// [`IdError::Pseudonym`] for anything else (the text itself is not repeated: it may be personal).
     pub fn parse(s: &str) -> Result<Self, IdError> {
-        if s.len() != 32 || s.bytes().any(|b| !(b.is_ascii_digit() || (b'a'..=b'f').contains(&b))) {
+        if s.len() != 32
+            || s.bytes()
+                .any(|b| !(b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+        {
             return Err(IdError::Pseudonym);
         }
         let v = u128::from_str_radix(s, 16).map_err(|_| IdError::Pseudonym)?;
@@ -130,7 +135,10 @@ impl<'de> Deserialize<'de> for Pseudonym {
 /// [`IdError::Slug`] with at most 40 characters of the input.
 pub fn check_slug(s: &str) -> Result<&str, IdError> {
     let fits = (1..=SLUG_BYTES_MAX).contains(&s.len());
-    if fits && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+    if fits
+        && s.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    {
         Ok(s)
     } else {
         Err(IdError::Slug(s.chars().take(40).collect()))
@@ -159,7 +167,13 @@ mod tests {
 
     #[test]
     fn foreign_ids_are_refused() {
-        for bad in ["", "00", "ABCDEF0123456789", "0123456789abcdeg", "0123456789abcdef0"] {
+        for bad in [
+            "",
+            "00",
+            "ABCDEF0123456789",
+            "0123456789abcdeg",
+            "0123456789abcdef0",
+        ] {
             assert!(ContentId::parse(bad).is_err(), "{bad}");
         }
         assert!(check_slug("Daily Planet").is_err());

@@ -14,7 +14,9 @@ pub struct TimeError(pub String);
 pub struct Timestamp(pub i64);
 
 /// The ranking clock: whole minutes since the epoch, good until the year 10136.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Minute(pub u32);
 
@@ -101,7 +103,9 @@ const fn month_days(y: i64, m: i64) -> i64 {
 
 fn digits(b: &[u8], from: usize, n: usize) -> Option<i64> {
     let part = b.get(from..from + n)?;
-    part.iter().try_fold(0i64, |a, c| c.is_ascii_digit().then(|| a * 10 + i64::from(c - b'0')))
+    part.iter().try_fold(0i64, |a, c| {
+        c.is_ascii_digit().then(|| a * 10 + i64::from(c - b'0'))
+    })
 }
 
 fn parse_rfc3339(s: &str) -> Option<Timestamp> {
@@ -129,7 +133,10 @@ fn parse_rfc3339(s: &str) -> Option<Timestamp> {
     }
     let mut frac_ms = 0;
     if b.get(at) == Some(&b'.') {
-        let end = b[at + 1..].iter().position(|c| !c.is_ascii_digit()).map_or(b.len(), |n| at + 1 + n);
+        let end = b[at + 1..]
+            .iter()
+            .position(|c| !c.is_ascii_digit())
+            .map_or(b.len(), |n| at + 1 + n);
         if end == at + 1 {
             return None;
         }
@@ -167,7 +174,13 @@ impl fmt::Display for Timestamp {
         let (day, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
         let (y, m, d) = civil_from_days(day);
         let (s, frac) = (ms / 1000, ms % 1000);
-        write!(f, "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)?;
+        write!(
+            f,
+            "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}",
+            s / 3600,
+            s / 60 % 60,
+            s % 60
+        )?;
         if frac != 0 {
             write!(f, ".{frac:03}")?;
         }
@@ -203,12 +216,22 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(text), Ok(Timestamp(ms)), "{text}");
         }
-        assert_eq!(Timestamp(1_795_249_815_250).to_string(), "2026-11-21T08:30:15.250Z");
+        assert_eq!(
+            Timestamp(1_795_249_815_250).to_string(),
+            "2026-11-21T08:30:15.250Z"
+        );
     }
 
     #[test]
     fn refuses_what_is_no_time() {
-        for bad in ["", "yesterday", "2026-02-30", "2026-13-01", "2026-01-01T25:00Z", "2026-01-01T00:00:00.Z"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-01-01T25:00Z",
+            "2026-01-01T00:00:00.Z",
+        ] {
             assert!(Timestamp::parse(bad).is_err(), "{bad}");
         }
     }

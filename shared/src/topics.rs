@@ -56,7 +56,11 @@ pub const TABLE: [Topic; TOPICS] = [
     t("science", "Science", "medtop:13000000"),
     t("space", "Space", "medtop:13000000"),
     t("technology", "Technology", "medtop:13000000"),
-    t("artificial-intelligence", "Artificial intelligence", "medtop:13000000"),
+    t(
+        "artificial-intelligence",
+        "Artificial intelligence",
+        "medtop:13000000",
+    ),
     t("security", "Cybersecurity", "medtop:13000000"),
     t("gaming", "Gaming", "medtop:10000000"),
     t("entertainment", "Entertainment", "medtop:01000000"),
@@ -81,7 +85,10 @@ pub const TABLE: [Topic; TOPICS] = [
 /// The number of the topic with this slug.
 #[must_use]
 pub fn index(slug: &str) -> Option<u8> {
-    TABLE.iter().position(|t| t.slug == slug).and_then(|i| u8::try_from(i).ok())
+    TABLE
+        .iter()
+        .position(|t| t.slug == slug)
+        .and_then(|i| u8::try_from(i).ok())
 }
 
 /// The topic of this number.
