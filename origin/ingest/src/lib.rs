@@ -1,1 +1,24 @@
-//! Content connectors and the event collector
+//! Content in and events in.
+//!
+//! Content: a connector reads what a CMS offers and maps it to a [`RawItem`]; [`intake`] writes each
+//! version once to the log topic `content.raw`, keyed by content id. Events: [`collector`] checks
+//! CloudEvents, replaces reader ids by pseudonyms and writes to `events`, once per (source, id);
+//! what cannot be used goes to `dead-letters` with its reason. An answer of 2xx means durable.
+//!
+//! What this crate never does: normalise or judge text (that is `enrich`), keep a raw reader id,
+//! name a store.
+//!
+//! [`RawItem`]: mediaflow_shared::content::RawItem
+
+pub mod error;
+pub mod limits;
+
+mod append;
+
+pub mod intake;
+
+#[cfg(test)]
+mod fakes;
+
+pub use error::{IngestError, IngestResult};
+pub use intake::{Intake, Taken};
