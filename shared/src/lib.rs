@@ -22,3 +22,4 @@ pub mod model;
 pub mod profile;
 pub mod rules;
 pub mod served;
+pub mod signals;
