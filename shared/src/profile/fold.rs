@@ -113,10 +113,10 @@ pub fn age(p: &mut Profile, now: Minute) {
     p.as_of = now;
 }
 
-/// Evidence behind a confidence, in reads: `n = 5c / (1 − c)`.
+/// Evidence behind a confidence, in reads: `n = 5c / (1 − c)`, rounded: the confidence itself was rounded down.
 fn evidence(confidence: u16) -> i64 {
     let c = i64::from(confidence);
-    5 * c / (65_536 - c)
+    (5 * c + (65_536 - c) / 2) / (65_536 - c)
 }
 
 /// The direction after `weight` more reads of `topics`, and the confidence behind it.
@@ -254,6 +254,16 @@ mod tests {
         );
         assert_eq!(once.affinity, twice.affinity);
         assert_eq!(twice.reads.as_slice().len(), 1);
+    }
+
+    #[test]
+    fn every_read_adds_to_the_evidence() {
+        let mut p = Profile::default();
+        for short in 1..=30u32 {
+            apply(&mut p, &item(short, &sport()), Interaction::Read, Minute(5));
+            let want = 65_536 * short / (short + 5);
+            assert_eq!(p.affinity.unwrap().confidence, want as u16, "{short}");
+        }
     }
 
     #[test]
