@@ -1,0 +1,22 @@
+//! What is deployed or published, from the compiler's output to the finished files.
+//!
+//! ```text
+//! cargo (profile edge) ─► wasm-bindgen, as a library ─► wasm-opt ─► target/worker, target/npm
+//! cargo (wasm32-wasip2) ─────────────────────────────────────────► target/component
+//! ```
+//!
+//! Nothing is fetched here: wasm-bindgen is a crate, wasm-opt an npm package of `tests/js`.
+
+mod component;
+mod npm;
+mod optimize;
+mod size;
+mod worker;
+
+pub use component::build_component;
+pub use npm::build_wasm;
+pub use size::bundle_size;
+pub use worker::build_worker;
+
+/// The cargo profile of everything that runs as WebAssembly.
+const PROFILE: &str = "edge";
