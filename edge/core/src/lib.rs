@@ -12,8 +12,13 @@ mod deferred;
 mod edge;
 pub mod http;
 pub mod limits;
+pub mod memory;
 pub mod platform;
 pub mod routes;
+pub mod token;
+
+#[cfg(test)]
+mod testing;
 
 pub use config::{Config, ConfigError};
 pub use deferred::Deferred;

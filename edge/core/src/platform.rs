@@ -66,6 +66,11 @@ pub trait Platform {
     /// Reads a value of the key-value store; `None` = no such key.
     fn kv_get(&self, key: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>>;
 
+    /// Whether there is a shared cache at all; without one the core makes no copies for it.
+    fn caches(&self) -> bool {
+        true
+    }
+
     /// Reads a body from the shared cache of the point of presence. `url` is absolute and never a reader's.
     /// A platform without one answers [`StoreError::Absent`].
     fn cache_get(&self, url: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>>;

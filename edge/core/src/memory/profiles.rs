@@ -1,0 +1,52 @@
+//! Slow profiles just read from storage: a client that ignores cookies must not cost a read every time.
+
+use crate::limits::{PROFILE_HELD_MS, PROFILES_HELD_MAX};
+use mediaflow_shared::id::Pseudonym;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Debug)]
+struct Known {
+    at_ms: i64,
+    blob: Option<Vec<u8>>,
+}
+
+/// Bounded in number and time.
+#[derive(Debug, Default)]
+pub struct Profiles(Mutex<HashMap<Pseudonym, Known>>);
+
+impl Profiles {
+    /// What storage said a moment ago: `None` = not asked lately, `Some(None)` = there is none.
+    #[must_use]
+    pub fn lately(&self, reader: Pseudonym, now_ms: i64) -> Option<Option<Vec<u8>>> {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(&reader)
+            .filter(|k| (0..PROFILE_HELD_MS).contains(&(now_ms - k.at_ms)))
+            .map(|k| k.blob.clone())
+    }
+
+    /// Remembers an answer of storage.
+    pub fn remember(&self, reader: Pseudonym, blob: Option<Vec<u8>>, now_ms: i64) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= PROFILES_HELD_MAX {
+            map.retain(|_, k| now_ms - k.at_ms < PROFILE_HELD_MS);
+        }
+        if map.len() < PROFILES_HELD_MAX {
+            map.insert(
+                reader,
+                Known {
+                    at_ms: now_ms,
+                    blob,
+                },
+            );
+        }
+    }
+
+    /// Forgets a reader at once (reset, consent withdrawn).
+    pub fn forget(&self, reader: Pseudonym) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&reader);
+    }
+}
