@@ -115,7 +115,42 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
 /// # Errors
 /// 400 that names line and column and what was expected; never the value itself.
 pub fn json<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    check_depth(text)?;
     serde_json::from_str(text).map_err(|e| json_problem(&e))
+}
+
+/// Refuses text that nests brackets more than 128 deep outside of strings. Parsers skip unknown
+/// fields without counting, so the whole text is looked at first.
+///
+/// # Errors
+/// 400.
+pub fn check_depth(text: &str) -> Result<(), Problem> {
+    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+    for b in text.bytes() {
+        if in_string {
+            match b {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match b {
+            b'"' => in_string = true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > limits::JSON_DEPTH_MAX {
+            return Err(too_deep("body"));
+        }
+    }
+    Ok(())
+}
+
+fn too_deep(input: impl AsRef<str>) -> Problem {
+    Problem::bad_request(input, "JSON is nested more than 128 deep").remedy("send flatter JSON")
 }
 
 /// The problem behind a JSON error.
@@ -124,8 +159,7 @@ pub fn json_problem(e: &serde_json::Error) -> Problem {
     let place = format!("body, line {} column {}", e.line(), e.column());
     let said = e.to_string();
     if said.starts_with("recursion limit") {
-        return Problem::bad_request(place, "JSON is nested more than 128 deep")
-            .remedy("send flatter JSON");
+        return too_deep(place);
     }
     let why = match e.classify() {
         serde_json::error::Category::Eof => "JSON ends too early".to_owned(),
@@ -234,6 +268,15 @@ mod tests {
         let deep = "[".repeat(200) + &"]".repeat(200);
         let p = json::<serde_json::Value>(&deep).unwrap_err();
         assert!(p.to_string().contains("128 deep"), "{p}");
+        #[derive(serde::Deserialize, Debug)]
+        struct Empty {}
+        let skipped = format!(r#"{{"unknown":{deep}}}"#);
+        assert_eq!(json::<Empty>(&skipped).unwrap_err().status(), 400);
+        let text = format!(r#"{{"s":"\"{}"}}"#, "[".repeat(200));
+        assert!(
+            json::<Empty>(&text).is_ok(),
+            "brackets in a string are text"
+        );
         assert!(
             utf8(&[b'a', 0xff])
                 .unwrap_err()

@@ -18,3 +18,6 @@ pub const ECHO_CHARS_MAX: usize = 80;
 
 /// How long open requests may finish after the stop signal.
 pub const DRAIN_S: u64 = 10;
+
+/// Deepest nesting of JSON: serde_json's own limit, which keeps a body from using up the stack.
+pub const JSON_DEPTH_MAX: usize = 128;

@@ -15,10 +15,12 @@ pub mod limits;
 
 mod append;
 
+pub mod collector;
 pub mod intake;
 
 #[cfg(test)]
 mod fakes;
 
+pub use collector::{Collector, CollectorConfig};
 pub use error::{IngestError, IngestResult};
 pub use intake::{Intake, Taken};

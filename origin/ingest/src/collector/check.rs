@@ -1,0 +1,285 @@
+//! One event: read, checked, corrected, stripped of what must not be kept.
+
+use mediaflow_shared::event::{Event, EventType, TYPE_PREFIX};
+use mediaflow_shared::id::{ContentId, check_slug};
+use mediaflow_shared::time::Timestamp;
+use mediaflow_shared::topics;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Caller, CollectorConfig};
+use crate::limits::{
+    DWELL_S_MAX, EVENT_ID_BYTES_MAX, EVENT_SOURCE_BYTES_MAX, EVENT_TEXT_BYTES_MAX, FUTURE_SKEW_MS,
+    PAST_SKEW_MS, SLOT_MAX, VIDEO_S_MAX,
+};
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What is wrong with which field.
+    pub reason: String,
+    /// What the sender can do.
+    pub remedy: String,
+}
+
+impl Refusal {
+    fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// Reads and checks one event as JSON.
+pub(crate) fn read(
+    json: &str,
+    config: &CollectorConfig,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Event, Refusal> {
+    let mut event: Event = serde_json::from_str(json).map_err(|_| explain(json))?;
+    envelope(&event)?;
+    let brand = &event.data.brand;
+    check_slug(brand).map_err(|_| {
+        Refusal::new(
+            "`data.brand` is missing or not a slug",
+            "set it to the brand's slug",
+        )
+    })?;
+    if !config.brands.is_empty() && !config.brands.contains_key(brand) {
+        return Err(Refusal::new(
+            "`data.brand` is not a brand of this publisher",
+            "check the slug",
+        ));
+    }
+    subject_is_content(&mut event);
+    needed_fields(&event)?;
+    numbers(&mut event)?;
+    texts(&mut event)?;
+    event.time = Some(settle_time(event.time, caller.edge, now));
+    event.receivedtime = Some(now);
+    identify(&mut event, config, caller);
+    let bot = caller.bot || (caller.edge && event.data.bot == Some(true));
+    event.data.bot = bot.then_some(true);
+    event.data.trainable = None;
+    let cited = match &event.data.exposure {
+        Some(exposure) => (config.exposure)(exposure, &event, now),
+        None => false,
+    };
+    event.data.trainable = Some(cited && !bot);
+    Ok(event)
+}
+
+fn envelope(e: &Event) -> Result<(), Refusal> {
+    if e.specversion != "1.0" {
+        return Err(Refusal::new(
+            "`specversion` is not \"1.0\"",
+            "send CloudEvents 1.0",
+        ));
+    }
+    for (name, text, max) in [
+        ("id", &e.id, EVENT_ID_BYTES_MAX),
+        ("source", &e.source, EVENT_SOURCE_BYTES_MAX),
+    ] {
+        if text.trim().is_empty() || text.len() > max {
+            return Err(Refusal::new(
+                format!("`{name}` is empty or longer than {max} bytes"),
+                "send an id that is unique within its source",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// CloudEvents senders may name the item in `subject` alone.
+fn subject_is_content(e: &mut Event) {
+    if e.data.content_id.is_none() {
+        e.data.content_id = e.subject.as_deref().and_then(|s| ContentId::parse(s).ok());
+    }
+}
+
+fn needed_fields(e: &Event) -> Result<(), Refusal> {
+    use EventType as T;
+    let d = &e.data;
+    let missing = match e.kind {
+        T::Read | T::Impression | T::Click | T::VideoProgress | T::Like | T::Hide => {
+            d.content_id.is_none().then_some("content_id")
+        }
+        T::Mute | T::Unmute => d.mute.is_none().then_some("mute"),
+        T::Consent => d.consent.is_none().then_some("consent"),
+        T::View | T::AdClick | T::Signup | T::Reset => None,
+    };
+    if let Some(field) = missing {
+        return Err(Refusal::new(
+            format!("`data.{field}` is missing, which this type needs"),
+            format!("add `data.{field}`"),
+        ));
+    }
+    match &d.mute {
+        Some(mediaflow_shared::event::MuteTarget::Topic(t)) if topics::index(t).is_none() => {
+            Err(Refusal::new(
+                "`data.mute.topic` is not one of the topics",
+                "use a topic's slug",
+            ))
+        }
+        Some(mediaflow_shared::event::MuteTarget::Author(a))
+            if a.len() != 8 || u32::from_str_radix(a, 16).is_err() =>
+        {
+            Err(Refusal::new(
+                "`data.mute.author` is not 8 hex digits",
+                "copy it from the feed",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Impossible numbers refuse the event; possible but implausible ones are cut to the limit.
+fn numbers(e: &mut Event) -> Result<(), Refusal> {
+    let d = &mut e.data;
+    let bad = |name: &str| {
+        Refusal::new(
+            format!("`data.{name}` is negative or too large"),
+            "send seconds or a slot number as measured",
+        )
+    };
+    for (name, value, max) in [
+        ("dwell_s", &mut d.dwell_s, DWELL_S_MAX),
+        ("position_s", &mut d.position_s, VIDEO_S_MAX),
+        ("duration_s", &mut d.duration_s, VIDEO_S_MAX),
+    ] {
+        if let Some(v) = value {
+            if !v.is_finite() || *v < 0.0 {
+                return Err(bad(name));
+            }
+            *v = v.min(max);
+        }
+    }
+    if let (Some(at), Some(of)) = (d.position_s, d.duration_s) {
+        d.position_s = Some(at.min(of));
+    }
+    if d.slot.is_some_and(|s| s > SLOT_MAX) {
+        return Err(bad("slot"));
+    }
+    Ok(())
+}
+
+fn texts(e: &mut Event) -> Result<(), Refusal> {
+    let d = &mut e.data;
+    for (name, text) in [
+        ("session", &d.session),
+        ("feed_id", &d.feed_id),
+        ("exposure", &d.exposure),
+        ("traceparent", &e.traceparent),
+        ("readerid", &e.readerid),
+    ] {
+        if text
+            .as_ref()
+            .is_some_and(|t| t.len() > EVENT_TEXT_BYTES_MAX)
+        {
+            return Err(Refusal::new(
+                format!("`{name}` is longer than {EVENT_TEXT_BYTES_MAX} bytes"),
+                "send a short opaque id",
+            ));
+        }
+    }
+    if d.surface.as_deref().is_some_and(|s| check_slug(s).is_err()) {
+        return Err(Refusal::new(
+            "`data.surface` is not a slug",
+            "set it to the surface's slug",
+        ));
+    }
+    if let Some(device) = &mut d.device
+        && !["mobile", "desktop", "tablet", "tv", "other"].contains(&device.as_str())
+    {
+        "other".clone_into(device);
+    }
+    // A country we cannot read is no country.
+    d.country = d
+        .country
+        .take()
+        .map(|c| c.to_ascii_uppercase())
+        .filter(|c| c.len() == 2 && c.bytes().all(|b| b.is_ascii_uppercase()));
+    Ok(())
+}
+
+/// Event time, or the receive time where the sender's clock cannot be right. An authenticated
+/// sender may deliver the past (an import, a spool); nobody may deliver the future.
+fn settle_time(time: Option<Timestamp>, trusted: bool, now: Timestamp) -> Timestamp {
+    match time {
+        Some(t) if t.0 > now.0 + FUTURE_SKEW_MS => now,
+        Some(t) if !trusted && t.0 < now.0 - PAST_SKEW_MS => now,
+        Some(t) => t,
+        None => now,
+    }
+}
+
+/// The raw reader id becomes a pseudonym and is gone. A pseudonym that comes in is believed only
+/// from an authenticated edge.
+fn identify(e: &mut Event, config: &CollectorConfig, caller: &Caller) {
+    if !caller.edge {
+        e.data.reader = None;
+    }
+    if let Some(raw) = e.readerid.take().filter(|r| !r.is_empty()) {
+        e.data.reader = Some(config.pseudonym(&e.data.brand, &raw));
+    }
+}
+
+/// Why `json` is not an event, field by field. Only on the way to a refusal.
+fn explain(json: &str) -> Refusal {
+    let Ok(Value::Object(o)) = serde_json::from_str::<Value>(json) else {
+        return Refusal::new(
+            "is not a JSON object",
+            "send a CloudEvent in structured JSON",
+        );
+    };
+    for name in ["specversion", "id", "source", "type"] {
+        if !o.get(name).is_some_and(Value::is_string) {
+            return Refusal::new(
+                format!("`{name}` is missing or not a string"),
+                "send a CloudEvents 1.0 envelope",
+            );
+        }
+    }
+    let kind = o.get("type").cloned().unwrap_or_default();
+    if serde_json::from_value::<EventType>(kind.clone()).is_err() {
+        let shown: String = kind.as_str().unwrap_or("").chars().take(60).collect();
+        return Refusal::new(
+            format!("`type` {shown:?} is not known"),
+            format!("use one of {}", known_types()),
+        );
+    }
+    if o.get("time")
+        .is_some_and(|t| t.as_str().is_none_or(|t| Timestamp::parse(t).is_err()) && !t.is_null())
+    {
+        return Refusal::new("`time` is not RFC 3339", "send e.g. 2026-11-21T08:00:00Z");
+    }
+    let Some(Value::Object(data)) = o.get("data") else {
+        return Refusal::new("`data` is missing or not an object", "add the payload");
+    };
+    if let Some(id) = data.get("content_id")
+        && id.as_str().is_none_or(|s| ContentId::parse(s).is_err())
+    {
+        return Refusal::new(
+            "`data.content_id` is not 16 lower-case hexadecimal digits",
+            "copy the id from the feed",
+        );
+    }
+    Refusal::new(
+        "a field of `data` has the wrong type",
+        "check the types of the payload against the event contract",
+    )
+}
+
+fn known_types() -> String {
+    let names = EventType::ALL
+        .iter()
+        .filter_map(|t| serde_json::to_value(t).ok());
+    let short = names.filter_map(|v| {
+        v.as_str()
+            .and_then(|s| s.strip_prefix(TYPE_PREFIX))
+            .map(str::to_owned)
+    });
+    format!("{TYPE_PREFIX}{{{}}}", short.collect::<Vec<_>>().join(","))
+}

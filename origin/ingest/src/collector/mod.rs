@@ -1,0 +1,428 @@
+//! The event collector: CloudEvents in, checked and deduplicated events in the log.
+//!
+//! Path: bytes → one JSON text per event → `check` (refuse, correct, pseudonymise) → `dedupe` → append
+//! to `events`, partitioned by pseudonym. Refused events go to `dead-letters` with their bytes and the
+//! reason, and never take their batch with them. [`Collector::collect`] returns after the log's sync.
+//!
+//! Deduplication survives a restart because every record carries its key: [`Collector::open`] reads
+//! back the last hour of the log. No second store has to agree with the log.
+
+mod check;
+mod dedupe;
+mod routes;
+mod served;
+
+pub use check::Refusal;
+pub use routes::routes;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use hmac::{Hmac, KeyInit, Mac};
+use mediaflow_http::metrics::IntCounter;
+use mediaflow_http::{Metrics, Secret};
+use mediaflow_ports::{Clock, EventLog, PortResult, Record, partition_of};
+use mediaflow_shared::event::Event;
+use mediaflow_shared::id::Pseudonym;
+use mediaflow_shared::served::Exposure;
+use mediaflow_shared::time::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+use crate::append::append_by_key;
+use crate::error::{IngestError, IngestResult};
+use crate::limits::{BATCH_EVENTS_MAX, DEDUPE_WINDOW_MS, RECOVER_BYTES, RECOVER_RECORDS};
+use dedupe::{Claim, Key, Window, key_of};
+
+/// The topic of checked events.
+pub const TOPIC_EVENTS: &str = "events";
+/// The topic of served records.
+pub const TOPIC_SERVED: &str = "served";
+/// The topic of what could not be used.
+pub const TOPIC_DEAD: &str = "dead-letters";
+/// Header of a record in `events`: its deduplication key.
+const HEADER_DEDUPE: &str = "dedupe";
+
+/// Whether an exposure id is valid for this event now.
+pub type ExposureCheck = Arc<dyn Fn(&str, &Event, Timestamp) -> bool + Send + Sync>;
+
+/// What the collector must know.
+#[derive(Clone)]
+pub struct CollectorConfig {
+    /// Brand slug → group of brands within which a reader is one person. Empty: every brand is
+    /// accepted and is a group of its own.
+    pub brands: HashMap<String, String>,
+    /// Key of the pseudonyms (MEDIAFLOW_READER_KEY).
+    pub reader_key: Secret,
+    /// What an edge presents as bearer token (MEDIAFLOW_EDGE_TOKEN). Empty: no edge is believed.
+    pub edge_token: Secret,
+    /// See [`exposure_check`].
+    pub exposure: ExposureCheck,
+}
+
+impl CollectorConfig {
+    /// The pseudonym of a reader of `brand`: HMAC-SHA256(reader key, group ‖ 0 ‖ id), 16 bytes.
+    #[must_use]
+    pub fn pseudonym(&self, brand: &str, reader_id: &str) -> Pseudonym {
+        let group = self.brands.get(brand).map_or(brand, String::as_str);
+        pseudonym(&self.reader_key, group, reader_id)
+    }
+}
+
+/// HMAC-SHA256(key, group ‖ 0 ‖ reader id), its first 16 bytes.
+#[must_use]
+pub fn pseudonym(key: &Secret, group: &str, reader_id: &str) -> Pseudonym {
+    let mut out = [0u8; 16];
+    // HMAC takes keys of any length, so this is always `Ok`.
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose()) {
+        mac.update(group.as_bytes());
+        mac.update(&[0]);
+        mac.update(reader_id.as_bytes());
+        out.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+    }
+    Pseudonym(out)
+}
+
+/// Accepts exposure ids sealed with `key` (MEDIAFLOW_EXPOSURE_KEY) that are for the event's own item
+/// and have not expired when the event is received.
+#[must_use]
+pub fn exposure_check(key: [u8; 16]) -> ExposureCheck {
+    Arc::new(move |text, event, now| {
+        Exposure::open(text, &key, now.minute())
+            .is_ok_and(|e| event.data.content_id.is_none_or(|id| id == e.content))
+    })
+}
+
+/// Who sends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Presented the edge's bearer token.
+    pub edge: bool,
+    /// The reader's user agent is that of a known robot.
+    pub bot: bool,
+}
+
+/// One refused event of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rejected {
+    /// Its place in the batch, from 0.
+    pub index: usize,
+    /// Why, and what to do.
+    #[serde(flatten)]
+    pub refusal: Refusal,
+}
+
+/// What became of a batch: every event is in exactly one of the three.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// New and durable.
+    pub accepted: usize,
+    /// Durable since before.
+    pub duplicates: usize,
+    /// Refused; their bytes are in `dead-letters`.
+    pub rejected: Vec<Rejected>,
+}
+
+/// The collector. Share it by `Arc`.
+pub struct Collector {
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    config: CollectorConfig,
+    window: Window,
+    bots: isbot::Bots,
+    counters: Counters,
+}
+
+struct Counters {
+    accepted: IntCounter,
+    duplicate: IntCounter,
+    rejected: IntCounter,
+    served: IntCounter,
+}
+
+struct Candidate {
+    key: Key,
+    record: Record,
+}
+
+impl Collector {
+    /// Opens the collector: remembers the (source, id) of the last hour's records.
+    ///
+    /// # Errors
+    /// When the log refuses. The topics `events`, `served` and `dead-letters` must exist.
+    pub async fn open(
+        log: Arc<dyn EventLog>,
+        clock: Arc<dyn Clock>,
+        config: CollectorConfig,
+        metrics: &Metrics,
+    ) -> IngestResult<Self> {
+        let family = metrics.counter(
+            "ingest_events_total",
+            "Events received by outcome.",
+            &["outcome"],
+        );
+        let served = metrics.counter(
+            "ingest_served_total",
+            "Served records received by outcome.",
+            &["outcome"],
+        );
+        let counters = Counters {
+            accepted: family.with_label_values(&["accepted"]),
+            duplicate: family.with_label_values(&["duplicate"]),
+            rejected: family.with_label_values(&["rejected"]),
+            served: served.with_label_values(&["accepted"]),
+        };
+        let bots = isbot::Bots::default();
+        let this = Self {
+            log,
+            clock,
+            config,
+            window: Window::default(),
+            bots,
+            counters,
+        };
+        for partition in 0..this.log.partitions(TOPIC_EVENTS).await? {
+            this.recover(partition).await?;
+        }
+        Ok(this)
+    }
+
+    /// The configuration it was opened with.
+    #[must_use]
+    pub fn config(&self) -> &CollectorConfig {
+        &self.config
+    }
+
+    /// Whether this user agent names a known robot.
+    #[must_use]
+    pub fn is_bot(&self, user_agent: &str) -> bool {
+        self.bots.is_bot(user_agent)
+    }
+
+    /// Takes a batch in, given as one CloudEvent or an array of them in JSON.
+    ///
+    /// # Errors
+    /// [`IngestError::Malformed`] when the text is no such thing or holds too many;
+    /// [`IngestError::Port`] when the log refused: nothing new was acknowledged, send it again.
+    pub async fn collect(self: &Arc<Self>, json: &str, caller: Caller) -> IngestResult<Report> {
+        let events = split(json)?;
+        let now = Timestamp(self.clock.now_ms());
+        let mut report = Report::default();
+        let mut dead = Vec::new();
+        let mut checked = Vec::with_capacity(events.len());
+        for (index, raw) in events.iter().enumerate() {
+            match check::read(raw.get(), &self.config, &caller, now) {
+                Ok(event) => checked.push(event),
+                Err(refusal) => {
+                    dead.push(dead_letter(raw.get(), &self.config, &refusal, now));
+                    report.rejected.push(Rejected { index, refusal });
+                }
+            }
+        }
+        // A sender that hangs up must not stop an append half-way: the outcome of what was begun
+        // has to reach the window.
+        let this = Arc::clone(self);
+        let stored = tokio::spawn(async move { this.store(checked, dead, now).await });
+        let (accepted, duplicates) = stored
+            .await
+            .map_err(|e| IngestError::malformed("batch", e, "report this defect"))??;
+        (report.accepted, report.duplicates) = (accepted, duplicates);
+        self.counters.accepted.inc_by(report.accepted as u64);
+        self.counters.duplicate.inc_by(report.duplicates as u64);
+        self.counters.rejected.inc_by(report.rejected.len() as u64);
+        Ok(report)
+    }
+
+    async fn store(
+        &self,
+        events: Vec<Event>,
+        dead: Vec<Record>,
+        now: Timestamp,
+    ) -> IngestResult<(usize, usize)> {
+        let (done, outcome) = watch::channel(None);
+        let (mut mine, mut waiting, mut duplicates) = (Vec::new(), Vec::new(), 0);
+        for event in events {
+            let key = key_of(&event.source, &event.id);
+            match self.window.claim(key, now.0, &outcome) {
+                Claim::Mine => mine.push((key, event)),
+                Claim::Seen => duplicates += 1,
+                // Twice in one batch: settled together with its twin.
+                Claim::Pending(o) if o.same_channel(&outcome) => duplicates += 1,
+                Claim::Pending(o) => waiting.push(o),
+            }
+        }
+        let accepted = mine.len();
+        let stored = self.append(mine).await;
+        let durable = stored.is_ok();
+        done.send_replace(Some(durable));
+        stored?;
+        for mut other in waiting {
+            let ended = other
+                .wait_for(Option::is_some)
+                .await
+                .is_ok_and(|o| *o == Some(true));
+            if !ended {
+                return Err(mediaflow_ports::PortError::new(
+                    mediaflow_ports::PortErrorKind::Unavailable,
+                    "another delivery of the same event failed; send the batch again",
+                )
+                .into());
+            }
+            duplicates += 1;
+        }
+        if !dead.is_empty() {
+            append_by_key(self.log.as_ref(), TOPIC_DEAD, dead).await?;
+        }
+        Ok((accepted, duplicates))
+    }
+
+    /// Appends per partition and settles per partition, so that a batch which failed in part can
+    /// be sent again without doubling the other part.
+    async fn append(&self, mine: Vec<(Key, Event)>) -> PortResult<()> {
+        let keys: Vec<Key> = mine.iter().map(|(k, _)| *k).collect();
+        let partitions = match self.log.partitions(TOPIC_EVENTS).await {
+            Ok(n) => n,
+            Err(e) => {
+                self.window.settle(&keys, false);
+                return Err(e);
+            }
+        };
+        let mut groups: BTreeMap<u32, Vec<Candidate>> = BTreeMap::new();
+        for (key, event) in mine {
+            let record = record_of(&event, key);
+            groups
+                .entry(partition_of(&record.key, partitions))
+                .or_default()
+                .push(Candidate { key, record });
+        }
+        let appends = groups.into_iter().map(|(partition, group)| async move {
+            let (keys, records): (Vec<Key>, Vec<Record>) =
+                group.into_iter().map(|c| (c.key, c.record)).unzip();
+            let appended = self.log.append(TOPIC_EVENTS, partition, records).await;
+            self.window.settle(&keys, appended.is_ok());
+            appended.map(|_| ())
+        });
+        join_all(appends).await.into_iter().collect()
+    }
+
+    async fn recover(&self, partition: u32) -> IngestResult<()> {
+        let now_ms = self.clock.now_ms();
+        let mut from = self
+            .first_since(partition, now_ms - DEDUPE_WINDOW_MS)
+            .await?;
+        loop {
+            let records = self
+                .log
+                .read(
+                    TOPIC_EVENTS,
+                    partition,
+                    from,
+                    RECOVER_RECORDS,
+                    RECOVER_BYTES,
+                )
+                .await?;
+            let Some(last) = records.last() else {
+                return Ok(());
+            };
+            from = last.offset + 1;
+            for r in &records {
+                let key = r
+                    .record
+                    .header(HEADER_DEDUPE)
+                    .and_then(|h| Key::try_from(&h[..]).ok());
+                if let Some(key) = key {
+                    self.window.remember(key, now_ms);
+                }
+            }
+        }
+    }
+
+    /// The first offset appended at or after `since_ms`, by bisection: append times only grow.
+    async fn first_since(&self, partition: u32, since_ms: i64) -> PortResult<u64> {
+        let mut low = self.log.begin(TOPIC_EVENTS, partition).await?;
+        let mut high = self.log.end(TOPIC_EVENTS, partition).await?;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let record = self.log.read(TOPIC_EVENTS, partition, middle, 1, 1).await?;
+            match record.first() {
+                Some(r) if r.appended_ms < since_ms => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// How often deduplication had to forget early because it was full.
+    #[must_use]
+    pub fn window_shortened(&self) -> u64 {
+        self.window.turned_early()
+    }
+}
+
+fn split(json: &str) -> IngestResult<Vec<&RawValue>> {
+    let bad = |e: serde_json::Error| {
+        IngestError::malformed(
+            format!("body, line {} column {}", e.line(), e.column()),
+            "is not JSON",
+            "send one CloudEvent or an array of them",
+        )
+    };
+    let events: Vec<&RawValue> = if json.trim_start().starts_with('[') {
+        serde_json::from_str(json).map_err(bad)?
+    } else {
+        vec![serde_json::from_str(json).map_err(bad)?]
+    };
+    match events.len() {
+        1..=BATCH_EVENTS_MAX => Ok(events),
+        n => Err(IngestError::malformed(
+            "batch",
+            format!("holds {n} events, allowed are 1 to {BATCH_EVENTS_MAX}"),
+            "send smaller batches",
+        )),
+    }
+}
+
+fn record_of(event: &Event, key: Key) -> Record {
+    let partition_key = match event.data.reader {
+        Some(p) => Bytes::copy_from_slice(&p.0),
+        None => Bytes::copy_from_slice(event.id.as_bytes()),
+    };
+    // Writing a struct of strings and numbers into memory cannot fail.
+    let value = serde_json::to_vec(event).unwrap_or_default();
+    Record::new(partition_key, value).with_header(HEADER_DEDUPE, key.to_vec())
+}
+
+/// The bytes of a refused event, but for a raw reader id: that becomes a pseudonym here too, or goes.
+fn dead_letter(json: &str, config: &CollectorConfig, refusal: &Refusal, now: Timestamp) -> Record {
+    let value = match serde_json::from_str::<Value>(json) {
+        Ok(Value::Object(mut o)) if o.contains_key("readerid") => {
+            let raw = o.remove("readerid");
+            let brand = o
+                .get("data")
+                .and_then(|d| d.get("brand"))
+                .and_then(Value::as_str);
+            let reader = match (raw.as_ref().and_then(Value::as_str), brand) {
+                (Some(raw), Some(brand)) => Some(config.pseudonym(brand, raw).to_string()),
+                _ => None,
+            };
+            if let (Some(reader), Some(Value::Object(data))) = (reader, o.get_mut("data")) {
+                data.insert("reader".to_owned(), Value::String(reader));
+            }
+            Value::Object(o).to_string()
+        }
+        _ => json.to_owned(),
+    };
+    let key = Sha256::digest(value.as_bytes())[..8].to_vec();
+    Record::new(key, value)
+        .with_header("topic", TOPIC_EVENTS)
+        .with_header("reason", refusal.reason.clone())
+        .with_header("remedy", refusal.remedy.clone())
+        .with_header("received", now.to_string())
+}
+
+#[cfg(test)]
+mod tests;
