@@ -10,11 +10,13 @@
 //!
 //! It never ends a process that it did not start, and writes only under `target`, `var` and `docs`.
 
+mod bench;
 mod bundle;
 mod gate;
 mod layers;
 mod progress;
 mod tools;
+mod up;
 mod workspace;
 
 use std::process::ExitCode;
@@ -52,6 +54,21 @@ enum Command {
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
     },
+    /// Builds and starts the whole product on this machine, until Ctrl-C
+    Up {
+        /// On free ports and an empty store: walk the path of a story once, then stop
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measures what was promised, and writes docs/FIGURES.md
+    Bench {
+        /// One JSON object a line: name, value, unit, must, holds
+        #[arg(long)]
+        json: bool,
+        /// Only these groups, by name; the docs stay as they are
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,6 +93,9 @@ fn run(command: Command) -> Result<()> {
             true => Ok(()),
             false => bail!("not everything held: the failed steps are above"),
         },
+        Command::Up { check: false } => up::up(&workspace),
+        Command::Up { check: true } => up::check(&workspace),
+        Command::Bench { json, only } => bench::run(&workspace, json, &only),
     }
 }
 

@@ -1,12 +1,22 @@
-//! The Spin component: `target/component/mediaflow-edge-spin.wasm`.
+//! The Spin component, where `spin.toml` names it.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{PROFILE, bundle_size};
+use super::PROFILE;
+use super::size::file_size;
 use crate::progress::Step;
 use crate::workspace::Workspace;
+
+/// The component's file below a target folder; `spin.toml` says the same.
+const FILE: &str = "wasm32-wasip2/edge/mediaflow_edge_spin.wasm";
+
+/// Where the built component is, wherever cargo's target folder may be.
+pub fn component_file(workspace: &Workspace) -> PathBuf {
+    workspace.output(FILE)
+}
 
 /// Builds the component and returns a note of its size. The target emits components directly.
 pub fn build_component(workspace: &Workspace, step: &Step) -> Result<String> {
@@ -19,14 +29,14 @@ pub fn build_component(workspace: &Workspace, step: &Step) -> Result<String> {
         "--profile",
         PROFILE,
     ]))?;
-    let compiled = workspace
-        .target
-        .join("wasm32-wasip2")
-        .join(PROFILE)
-        .join("mediaflow_edge_spin.wasm");
-    let folder = workspace.output("component");
-    fs::create_dir_all(&folder)?;
-    fs::copy(&compiled, folder.join("mediaflow-edge-spin.wasm"))
-        .with_context(|| format!("{} is missing after its build", compiled.display()))?;
-    Ok(bundle_size(&folder)?.to_string())
+    let compiled = workspace.target.join(FILE);
+    let file = component_file(workspace);
+    if compiled != file {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::copy(&compiled, &file)
+            .with_context(|| format!("{} is missing after its build", compiled.display()))?;
+    }
+    Ok(file_size(&file)?.to_string())
 }

@@ -44,14 +44,23 @@ pub fn bundle_size(folder: &Path) -> Result<BundleSize> {
             .extension()
             .is_some_and(|extension| extension == "js" || extension == "wasm")
         {
-            let bytes = fs::read(&path)?;
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-            encoder.write_all(&bytes)?;
-            total.raw_bytes += bytes.len() as u64;
-            total.gzip_bytes += encoder.finish()?.len() as u64;
+            let file = file_size(&path)?;
+            total.raw_bytes += file.raw_bytes;
+            total.gzip_bytes += file.gzip_bytes;
         }
     }
     Ok(total)
+}
+
+/// The size of one file.
+pub fn file_size(path: &Path) -> Result<BundleSize> {
+    let bytes = fs::read(path).with_context(|| format!("{} is missing", path.display()))?;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&bytes)?;
+    Ok(BundleSize {
+        raw_bytes: bytes.len() as u64,
+        gzip_bytes: encoder.finish()?.len() as u64,
+    })
 }
 
 #[cfg(test)]

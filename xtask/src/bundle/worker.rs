@@ -17,7 +17,7 @@ const ENTRY: &str = "import { fetch } from \"./index.js\";\n\nexport default { f
 /// Names the treatment in the stamp: change it when this file changes what it writes.
 const RECIPE: &str = "worker 2";
 /// Written for raw workerd; every script of the bundle has to be embedded there.
-const CONFIG: &str = "edge/cloudflare/workerd.capnp";
+pub const WORKERD_CONFIG: &str = "edge/cloudflare/workerd.capnp";
 
 /// Builds the worker into `target/worker` and returns a note of its size.
 pub fn build_worker(workspace: &Workspace, step: &Step) -> Result<String> {
@@ -88,12 +88,14 @@ fn stable_snippets(folder: &Path, mut script: String) -> Result<String> {
 
 /// Holds raw workerd's configuration to the files that there are.
 fn embedded_everywhere(workspace: &Workspace, folder: &Path) -> Result<()> {
-    let config =
-        fs::read_to_string(workspace.at(CONFIG)).with_context(|| format!("{CONFIG} is missing"))?;
+    let config = fs::read_to_string(workspace.at(WORKERD_CONFIG))
+        .with_context(|| format!("{WORKERD_CONFIG} is missing"))?;
     for file in files(folder)? {
         let name = file.strip_prefix(folder)?.display().to_string();
         if !config.contains(&format!("target/worker/{name}\"")) {
-            bail!("the worker has the file {name}, but {CONFIG} does not embed it: add it there");
+            bail!(
+                "the worker has the file {name}, but {WORKERD_CONFIG} does not embed it: add it there"
+            );
         }
     }
     Ok(())

@@ -1,0 +1,300 @@
+//! The whole product on one machine: the origin, the worker in workerd, the component in its host.
+//!
+//! ```text
+//! var/dev.env ─► mediaflow serve ─┬─► workerd (KV = the origin's /kv)
+//!                                 └─► mediaflow-edge-host (the same KV)
+//! ```
+//!
+//! Everything listens on 127.0.0.1. `up` stays until Ctrl-C; `up --check` takes free ports and an
+//! empty store, walks the product once and leaves. Only processes started here are stopped.
+
+mod check;
+mod http;
+mod program;
+mod secrets;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bundle;
+use crate::progress::Progress;
+use crate::tools;
+use crate::workspace::Workspace;
+use program::Program;
+use secrets::{ADMIN_TOKEN, Variables};
+
+/// The brand and the surface whose pages are shown and walked; `dev_brands` has them.
+const BRAND: &str = "daily";
+const SURFACE: &str = "home";
+/// How often `up` looks whether everything still runs.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Where the running product listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Collector, webhooks, admin API, `/kv`.
+    pub origin: SocketAddr,
+    /// The edge inside the origin's binary.
+    pub native: SocketAddr,
+    /// The worker in workerd.
+    pub workerd: SocketAddr,
+    /// The component in our host.
+    pub spin: SocketAddr,
+}
+
+/// What differs between `up` and `up --check`.
+#[derive(Debug)]
+struct Plan {
+    /// The origin's store.
+    data: PathBuf,
+    logs: PathBuf,
+    /// Fixed ports, so that a bookmark stays good; 0 takes free ones.
+    ports: [u16; 4],
+    variables: Variables,
+}
+
+/// Ports of `up`: origin, native edge, workerd, component host.
+const PORTS: [u16; 4] = [8080, 8081, 8787, 3000];
+
+/// Everything that runs; dropped in reverse, so that the edges stop before the origin.
+#[derive(Debug)]
+struct Running {
+    programs: Vec<Program>,
+    addresses: Addresses,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        while self.programs.pop().is_some() {}
+    }
+}
+
+/// Builds and starts everything, prints where it is, and stays until Ctrl-C or SIGTERM.
+pub fn up(workspace: &Workspace) -> Result<()> {
+    let plan = Plan {
+        data: workspace.at("var"),
+        logs: workspace.at("var/log"),
+        ports: PORTS,
+        variables: secrets::load_or_create(&workspace.at("var/dev.env"))?,
+    };
+    build(workspace)?;
+    let mut running = start(workspace, &plan)?;
+    print_ways_in(&running.addresses, &plan);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        loop {
+            tokio::select! {
+                interrupted = tokio::signal::ctrl_c() => return interrupted.map_err(Into::into),
+                _ = terminate.recv() => return Ok(()),
+                () = tokio::time::sleep(WATCH) => {
+                    for program in &mut running.programs {
+                        program.must_run()?;
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// The same on free ports and an empty store: walks the path of a story, then stops everything.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.output("up-check");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    let plan = Plan {
+        data: folder.join("data"),
+        logs: folder.join("log"),
+        ports: [0; 4],
+        variables: secrets::load_or_create(&folder.join("dev.env"))?,
+    };
+    build(workspace)?;
+    let running = start(workspace, &plan)?;
+    let replay = || {
+        let mut command = mediaflow(workspace);
+        command.envs(&plan.variables).args([
+            "replay",
+            "--origin",
+            &format!("http://{}", running.addresses.origin),
+        ]);
+        command
+    };
+    check::walk(&check::Walk {
+        addresses: running.addresses,
+        brand: BRAND,
+        surface: SURFACE,
+        admin_token: &plan.variables[ADMIN_TOKEN],
+        replay: &replay,
+    })
+}
+
+/// What has to be built, in the order in which one waits least.
+fn build(workspace: &Workspace) -> Result<()> {
+    let mut progress = Progress::new(5, workspace.output("xtask-logs"));
+    for (slug, name, work) in [
+        tools::RUST,
+        tools::NPM,
+        (
+            "up-worker",
+            "building the worker",
+            bundle::build_worker as _,
+        ),
+        (
+            "up-component",
+            "building the component",
+            bundle::build_component as _,
+        ),
+        (
+            "up-programs",
+            "building the origin and the component's host",
+            programs as _,
+        ),
+    ] {
+        let step = progress.begin(slug, name);
+        step.clear();
+        let outcome: Result<String> = work(workspace, &step);
+        step.end(outcome.as_deref().unwrap_or("failed"));
+        outcome?;
+    }
+    Ok(())
+}
+
+fn programs(workspace: &Workspace, step: &crate::progress::Step) -> Result<String> {
+    step.must(&mut workspace.cargo(&[
+        "build",
+        "--package",
+        "mediaflow-server",
+        "--package",
+        "mediaflow-edge-host",
+        "--bins",
+    ]))?;
+    Ok(String::new())
+}
+
+fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
+    let log = |name: &str| plan.logs.join(format!("{name}.log"));
+    let [origin_port, native_port, workerd_port, spin_port] = plan.ports;
+
+    let mut origin = Program::start(
+        "the origin",
+        {
+            let mut command = mediaflow(workspace);
+            command
+                .envs(&plan.variables)
+                .arg("serve")
+                .arg("--data")
+                .arg(&plan.data)
+                .args(["--listen", &format!("127.0.0.1:{origin_port}")])
+                .args(["--edge-listen", &format!("127.0.0.1:{native_port}")]);
+            command
+        },
+        log("origin"),
+    )?;
+    let origin_address = origin.address("origin")?;
+    let native = origin.address("edge")?;
+
+    let mut workerd = Program::start(
+        "workerd",
+        workerd(workspace, plan, origin_address, workerd_port)?,
+        log("workerd"),
+    )?;
+    let workerd_address = workerd.address("http")?;
+
+    let mut spin = Program::start(
+        "the component's host",
+        host(workspace, plan, origin_address, spin_port),
+        log("spin"),
+    )?;
+    let spin_address = spin.address("http")?;
+
+    Ok(Running {
+        programs: vec![origin, workerd, spin],
+        addresses: Addresses {
+            origin: origin_address,
+            native,
+            workerd: workerd_address,
+            spin: spin_address,
+        },
+    })
+}
+
+/// The origin's program, as the workspace builds it.
+fn mediaflow(workspace: &Workspace) -> Command {
+    let mut command = Command::new(workspace.target.join("debug/mediaflow"));
+    command.current_dir(&workspace.root);
+    command
+}
+
+/// workerd with the built worker, its KV namespace being the origin's.
+fn workerd(workspace: &Workspace, plan: &Plan, origin: SocketAddr, port: u16) -> Result<Command> {
+    let mut command = Command::new(workspace.workerd()?);
+    command
+        .current_dir(&workspace.root)
+        .envs(&plan.variables)
+        .env("MEDIAFLOW_ORIGIN", format!("http://{origin}"))
+        .env("MEDIAFLOW_EDGE_ID", "workerd")
+        .args(["serve", bundle::WORKERD_CONFIG, "--experimental"])
+        .arg(format!("--socket-addr=http=127.0.0.1:{port}"))
+        .arg(format!("--external-addr=origin={origin}"))
+        // Its port on standard output, where the other programs say theirs.
+        .arg("--control-fd=1");
+    Ok(command)
+}
+
+/// The host of the Spin component. Spin's variables have no prefix of ours.
+fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, port: u16) -> Command {
+    let mut command = Command::new(workspace.target.join("debug/mediaflow-edge-host"));
+    for (name, value) in &plan.variables {
+        if let Some(name) = name.strip_prefix("MEDIAFLOW_") {
+            command.env(format!("SPIN_VARIABLE_{name}"), value);
+        }
+    }
+    command
+        .current_dir(&workspace.root)
+        .env("SPIN_VARIABLE_ORIGIN_URL", format!("http://{origin}"))
+        .env("SPIN_VARIABLE_EDGE_ID", "spin")
+        .arg("--component")
+        .arg(bundle::component_file(workspace))
+        .args(["--listen", &format!("127.0.0.1:{port}")])
+        .args(["--kv", &format!("http://{origin}/kv")])
+        .args(["--allow-outbound", &format!("http://{origin}")]);
+    command
+}
+
+fn print_ways_in(addresses: &Addresses, plan: &Plan) {
+    let Addresses {
+        origin,
+        native,
+        workerd,
+        spin,
+    } = addresses;
+    println!(
+        "
+Everything runs; Ctrl-C stops it. Logs are in {logs}.
+
+  reader page   http://{workerd}/r/{BRAND}
+  a feed        http://{workerd}/v1/feed/{BRAND}/{SURFACE}?explain=1
+  the same from the component   http://{spin}/v1/feed/{BRAND}/{SURFACE}
+  and from the origin's edge    http://{native}/v1/feed/{BRAND}/{SURFACE}
+  admin API     http://{origin}/admin/v1/brands/{BRAND}
+
+Pin a story to the first place for an hour (its id is an item's `id` in the feed):
+
+  curl -X POST http://{origin}/admin/v1/brands/{BRAND}/surfaces/{SURFACE}/pins \\
+    -H 'authorization: Bearer {token}' -H 'content-type: application/json' \\
+    -d '{{\"content_id\": \"ID\", \"slot\": 0, \"ttl_min\": 60}}'
+",
+        logs = plan.logs.display(),
+        token = plan.variables[ADMIN_TOKEN],
+    );
+}
