@@ -10,18 +10,25 @@
 //! MediaFlow's own ranking, an adapter, a service, a file.
 
 pub mod brands;
+pub mod client;
 pub mod clock;
 pub mod cms;
+pub mod drive;
 pub mod error;
+pub mod estimate;
 pub mod limits;
+pub mod readers;
 pub mod rng;
 pub mod serve;
+pub mod stream;
 pub mod text;
 pub mod webhook;
 pub mod words;
 pub mod world;
 
 pub use clock::Clock;
+pub use drive::{DriveConfig, Report, Until, drive};
 pub use error::SimulatorError;
 pub use serve::{Running, Webhooks, serve};
+pub use stream::{events, profiles};
 pub use world::{World, world};

@@ -56,3 +56,15 @@ pub const SESSIONS_AT_ONCE: usize = 8;
 
 /// Interactions of a reader whose history is generated for blob measurements, at most.
 pub const HISTORY_MAX: usize = 400;
+
+/// Feeds of one session at most.
+pub const PAGES_MAX: usize = 3;
+
+/// Share of pages after which a topic is muted.
+pub const MUTE_SHARE: f64 = 0.003;
+
+/// Days of content whose hidden facts a drive knows, tomorrow included.
+pub const CONTENT_DAYS_KNOWN: u32 = 9;
+
+/// Latencies kept per kind of call: 8 MB; later ones are counted only.
+pub const LATENCIES_MAX: usize = 1_000_000;

@@ -477,14 +477,15 @@ impl Story {
         }
         let (mut words, mut paragraphs, mut last) = (0, 0, usize::MAX);
         while words < self.words as usize {
-            if paragraphs > 0 && paragraphs % 4 == 0 {
-                if let Some(v) = self.vocabulary(false) {
-                    let form = *r.pick(f.headings);
-                    html.push_str(&format!(
-                        "<h2>{}</h2>\n",
-                        capital(&fill(form, f, v, &mut r))
-                    ));
-                }
+            if paragraphs > 0
+                && paragraphs % 4 == 0
+                && let Some(v) = self.vocabulary(false)
+            {
+                let form = *r.pick(f.headings);
+                html.push_str(&format!(
+                    "<h2>{}</h2>\n",
+                    capital(&fill(form, f, v, &mut r))
+                ));
             }
             let mut text = String::new();
             for _ in 0..r.between(2, 4) {

@@ -145,7 +145,7 @@ impl Item {
     /// The byline, or `None` for the two percent that have none.
     #[must_use]
     pub fn author_name(&self) -> Option<String> {
-        (self.story.seed % 50 != 0).then(|| author(self.brand, self.author))
+        (!self.story.seed.is_multiple_of(50)).then(|| author(self.brand, self.author))
     }
 
     /// The series' name.

@@ -274,7 +274,7 @@ fn body(item: &Item, state: State, root: &str) -> String {
         .body_html(state.revision)
         .replace('\'', "&#8217;");
     // Every third post opens with its picture in the text, as the block editor writes it.
-    if item.story.seed % 3 == 0 {
+    if item.story.seed.is_multiple_of(3) {
         let (id, url) = (media_id(item), item.image_url(root));
         return format!(
             "<figure class=\"wp-block-image size-large\"><img decoding=\"async\" src=\"{url}\" alt=\"\" \
