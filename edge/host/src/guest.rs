@@ -29,6 +29,9 @@ use crate::store::cache::CachedStore;
 use crate::turns::{Turn, Turns};
 use crate::variables::Variables;
 
+/// What wasmtime calls a worker that was dropped before it ended.
+const DROPPED: &str = "worker panicked";
+
 /// What every instance may reach.
 #[derive(Clone)]
 pub struct Services {
@@ -210,9 +213,12 @@ impl WorkerState for Worker {
     }
 
     fn drop(&self, _store: Store<Guest>, result: Result<(), wasmtime::Error>) {
-        if let Err(error) = result {
-            tracing::warn!(error = %format!("{error:#}"), "instance ended early");
+        let Err(error) = result else { return };
+        // Dropped with the runtime at the end of the program; wasmtime reports that as a panic too.
+        if error.to_string() == DROPPED && !std::thread::panicking() {
+            return;
         }
+        tracing::warn!(error = %format!("{error:#}"), "instance ended early");
     }
 }
 

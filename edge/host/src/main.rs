@@ -17,11 +17,8 @@ async fn main() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let host = Host::new(&settings).await?;
-    let addr = host.address()?.to_string();
-    println!(
-        "{}",
-        serde_json::json!({ "event": "listening", "addr": addr })
-    );
+    let addr = host.address()?;
+    println!(r#"{{"event":"listening","addr":"{addr}"}}"#);
     host.serve(async {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -45,11 +45,8 @@ async fn instance() -> Result<Rc<Instance>, ErrorCode> {
     if let Some(instance) = INSTANCE.with_borrow(Clone::clone) {
         return Ok(instance);
     }
-    let instance = Instance::from_variables().await.map_err(|reason| {
-        eprintln!("error: {reason}");
-        ErrorCode::InternalError(Some(reason))
-    })?;
-    let instance = Rc::new(instance);
+    let made = Instance::from_variables().await;
+    let instance = Rc::new(made.map_err(|reason| ErrorCode::InternalError(Some(reason)))?);
     INSTANCE.set(Some(instance.clone()));
     Ok(instance)
 }

@@ -47,7 +47,9 @@ impl Instance {
             let found = values.iter().find(|(name, _)| *name == wanted);
             found.map(|(_, value)| value.clone())
         })
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| {
+            format!("{error}; in Spin the variable has no MEDIAFLOW_ and is lower case")
+        })?;
         let origin = value("origin_url").await?;
         let origin = origin.unwrap_or_else(|| ORIGIN_DEFAULT.to_owned());
         let edge_id = value("edge_id").await?;
