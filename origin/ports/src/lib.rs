@@ -20,6 +20,9 @@ pub mod log;
 pub mod state;
 pub mod uri;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
 pub use blob::{
     Blob, BlobEntry, BlobListing, BlobStore, DeleteReport, Lane, PutFailure, PutReport,
 };

@@ -74,19 +74,17 @@ impl Topic {
     }
 
     pub fn span(&self, partition: u32) -> PortResult<Span> {
-        self.spans()
-            .get(partition as usize)
-            .copied()
-            .ok_or_else(|| {
-                PortError::new(
-                    PortErrorKind::NotFound,
-                    format!(
-                        "topic \"{}\" has no partition {partition}; it has {}",
-                        self.name,
-                        self.partitions()
-                    ),
-                )
-            })
+        let spans = self.spans();
+        spans.get(partition as usize).copied().ok_or_else(|| {
+            PortError::new(
+                PortErrorKind::NotFound,
+                format!(
+                    "topic \"{}\" has no partition {partition}; it has {}",
+                    self.name,
+                    spans.len()
+                ),
+            )
+        })
     }
 
     /// End and bytes of a partition known to exist.
