@@ -23,3 +23,8 @@ pub mod profile;
 pub mod rules;
 pub mod served;
 pub mod signals;
+
+pub mod candidate;
+pub mod classic;
+pub mod feed;
+pub mod rank;
