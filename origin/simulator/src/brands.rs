@@ -414,6 +414,23 @@ impl Brand {
         }
     }
 
+    /// What readers see over a section.
+    #[must_use]
+    pub fn section_title(&self, topic: &mediaflow_shared::topics::Topic) -> String {
+        let native = NATIVE
+            .iter()
+            .find(|n| n.0 == topic.slug)
+            .filter(|_| self.naming == Naming::Native);
+        let title = native.map_or(topic.label, |n| {
+            if self.language == Language::De {
+                n.1
+            } else {
+                n.2
+            }
+        });
+        title.to_owned()
+    }
+
     /// Every topic that can appear under this brand, with its category name: copies from a sister brand may be about
     /// anything its language has words for.
     #[must_use]

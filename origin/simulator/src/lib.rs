@@ -13,6 +13,7 @@ pub mod brands;
 pub mod client;
 pub mod clock;
 pub mod cms;
+pub mod config;
 pub mod drive;
 pub mod error;
 pub mod estimate;
