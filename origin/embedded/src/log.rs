@@ -247,7 +247,7 @@ impl EventLog for EmbeddedLog {
         blocking(move || {
             let removed = retention::retain(&core, &topic, policy, now_ms)?;
             owed_bytes.fetch_add(removed.bytes_removed, Ordering::AcqRel);
-            retention::reclaim(&topic, &owed_bytes, compact_after_bytes)?;
+            retention::reclaim(&core, &topic, &owed_bytes, compact_after_bytes)?;
             Ok(removed)
         })
         .await

@@ -48,7 +48,6 @@ impl LogFixture for Fixture {
         self.clock.now_ms()
     }
     fn disk_bytes(&self) -> Option<u64> {
-        // Files of the tables only: journals are bounded by themselves.
         self.opened
             .lock()
             .unwrap()

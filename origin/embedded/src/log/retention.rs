@@ -8,7 +8,7 @@ use mediaflow_ports::{PortResult, Retained, RetentionPolicy};
 use super::chunk;
 use super::topic::{Topic, base_of, begin_key, chunk_key};
 use crate::limits::REMOVE_BATCH_MAX;
-use crate::{Core, fault};
+use crate::{Core, fault, keyspace_options};
 
 /// Removes from every partition what `policy` no longer keeps.
 pub(super) fn retain(
@@ -79,7 +79,11 @@ fn retain_some(
 ///
 /// Tombstones alone free nothing until fjall happens to compact the whole key range; a full
 /// compaction costs one rewrite of what is kept, so it waits until half as much was removed.
+///
+/// A journal goes once every keyspace with rows in it has flushed them, so all are flushed: a
+/// quiet keyspace would otherwise hold the removed records' journals on disk.
 pub(super) fn reclaim(
+    core: &Core,
     topic: &Topic,
     owed_bytes: &AtomicU64,
     compact_after_bytes: u64,
@@ -89,7 +93,10 @@ pub(super) fn reclaim(
         return Ok(());
     }
     let failed = |e| fault::storage("compact a topic", e);
-    topic.keyspace.rotate_memtable_and_wait().map_err(failed)?;
+    for name in core.db.list_keyspace_names() {
+        let keyspace = core.db.keyspace(&name, keyspace_options).map_err(failed)?;
+        keyspace.rotate_memtable_and_wait().map_err(failed)?;
+    }
     topic.keyspace.major_compact().map_err(failed)?;
     owed_bytes.fetch_sub(owed, Ordering::AcqRel);
     Ok(())

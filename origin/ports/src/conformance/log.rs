@@ -376,18 +376,21 @@ async fn offsets_go_on_after_everything_was_removed(fixture: &dyn LogFixture) {
 async fn removed_records_give_their_space_back(fixture: &dyn LogFixture) {
     let log = fixture.open().await;
     answered(log.ensure_topic("space", 1).await);
-    let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-    for _ in 0..40 {
-        let value: Vec<u8> = (0..1 << 17)
-            .flat_map(|_| {
-                // Xorshift: bytes that do not compress, so that disk use is what was appended.
-                noise ^= noise << 13;
-                noise ^= noise >> 7;
-                noise ^= noise << 17;
-                noise.to_be_bytes()
-            })
-            .collect();
-        answered(log.append("space", 0, vec![Record::new("", value)]).await);
+    // Bytes that do not compress, so that disk use is what was appended.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let noise: Bytes = (0..1 << 17)
+        .flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_be_bytes()
+        })
+        .collect();
+    for _ in 0..160 {
+        answered(
+            log.append("space", 0, vec![Record::new("", noise.clone())])
+                .await,
+        );
     }
     let Some(full_bytes) = fixture.disk_bytes() else {
         return;
