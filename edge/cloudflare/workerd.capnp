@@ -5,18 +5,19 @@
 #
 #   workerd serve edge/cloudflare/workerd.capnp --experimental
 #     --socket-addr http=127.0.0.1:0      where readers come in; printed by --control-fd=3
-#     --external-addr origin=HOST:PORT    the origin, whose /kv is the KV namespace
+#     --external-addr kv=127.0.0.1:PORT   the KV namespace: the origin's `kv_listen`
 #
-# The environment holds the secrets (see the list of bindings); an absent one is null.
+# The environment holds MEDIAFLOW_ORIGIN, the brands and the secrets (see the list of bindings);
+# an absent one is null, and counts as not set.
 
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "edge", worker = .edge),
-    (name = "kv", worker = .kv),
+    # The origin speaks workerd's own KV protocol there.
+    (name = "kv", external = (address = "127.0.0.1:8082", http = ())),
     (name = "cache", worker = .cache),
-    (name = "origin", external = (address = "127.0.0.1:8080", http = ())),
     # The origin is on this machine: Cloudflare's own network is public only.
     (name = "network", network = (allow = ["public", "private", "local"])),
   ],
@@ -54,16 +55,6 @@ const edge :Workerd.Worker = (
   ],
   globalOutbound = "network",
   cacheApiOutbound = "cache",
-);
-
-# workerd speaks KV at the root of a service; the origin has it below /kv, behind the edge's token.
-const kv :Workerd.Worker = (
-  modules = [(name = "kv.js", esModule = embed "local/kv.js")],
-  compatibilityDate = "2026-10-01",
-  bindings = [
-    (name = "ORIGIN", service = "origin"),
-    (name = "MEDIAFLOW_EDGE_TOKEN", fromEnvironment = "MEDIAFLOW_EDGE_TOKEN"),
-  ],
 );
 
 # Raw workerd has no cache of its own.

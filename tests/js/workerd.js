@@ -20,20 +20,33 @@ const START_TIMEOUT_MS = 20_000;
 
 /** Secrets of no value: the same ones in every test, so that a failure can be repeated. */
 export const secrets = {
-  MEDIAFLOW_TOKEN_KEYS: `t1:${"11".repeat(32)}`,
+  MEDIAFLOW_TOKEN_KEYS: `1:${"11".repeat(32)}`,
   MEDIAFLOW_READER_KEY: "22".repeat(32),
   MEDIAFLOW_EXPOSURE_KEY: "33".repeat(16),
   MEDIAFLOW_LOGIN_KEY: "44".repeat(32),
   MEDIAFLOW_EDGE_TOKEN: "edge-token-of-the-tests",
 };
 
+/** One brand, with a feed of last resort. */
+export const brands = [
+  {
+    slug: "daily",
+    title: "The Daily",
+    home_url: "https://daily.example/",
+    languages: ["en"],
+    surfaces: ["home"],
+    default_feed: [{ title: "The Daily", url: "https://daily.example/" }],
+  },
+];
+
 /**
- * Starts workerd before an origin (`127.0.0.1:PORT`) and waits until it listens.
+ * Starts workerd before an origin and its KV namespace (both `127.0.0.1:PORT`) and waits until it
+ * listens.
  *
- * @param {{ origin: string, env?: Record<string, string> }} options
+ * @param {{ origin: string, kv: string, env?: Record<string, string> }} options
  * @returns {Promise<{ url: string, output: () => string, stop: () => Promise<void> }>}
  */
-export async function startWorkerd({ origin, env = {} }) {
+export async function startWorkerd({ origin, kv, env = {} }) {
   if (!existsSync(join(root, "target/worker/entry.js"))) {
     throw new Error("target/worker is missing: run `cargo xtask build-worker`");
   }
@@ -44,7 +57,7 @@ export async function startWorkerd({ origin, env = {} }) {
       "edge/cloudflare/workerd.capnp",
       "--experimental",
       "--socket-addr=http=127.0.0.1:0",
-      `--external-addr=origin=${origin}`,
+      `--external-addr=kv=${kv}`,
       "--control-fd=3",
     ],
     {
@@ -55,6 +68,7 @@ export async function startWorkerd({ origin, env = {} }) {
         ...secrets,
         MEDIAFLOW_ORIGIN: `http://${origin}`,
         MEDIAFLOW_EDGE_ID: "workerd-test",
+        MEDIAFLOW_BRANDS: JSON.stringify(brands),
         ...env,
       },
     },

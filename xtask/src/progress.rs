@@ -120,7 +120,7 @@ impl Step {
         if self.run(command)?.success() {
             return Ok(());
         }
-        bail!("{}", tail(&self.log));
+        bail!("a command failed:\n{}", tail(&self.log));
     }
 
     /// Everything the step has printed so far.

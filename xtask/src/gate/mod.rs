@@ -201,16 +201,12 @@ impl Gate {
         bail!("    {}", found.join("\n    "));
     }
 
-    /// The adapters of the edges exist only for their own targets, and are linted there.
+    /// For this machine; what exists only as WebAssembly is linted by the next two steps.
     fn lint(&self, step: &Step) -> Result<Outcome> {
         step.must(&mut self.workspace.cargo(&[
             "clippy",
             "--locked",
             "--workspace",
-            "--exclude",
-            "mediaflow-edge-cloudflare",
-            "--exclude",
-            "mediaflow-edge-spin",
             "--all-targets",
             "--",
             "--deny",

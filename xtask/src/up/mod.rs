@@ -1,14 +1,15 @@
 //! The whole product on one machine: the origin, the worker in workerd, the component in its host.
 //!
 //! ```text
-//! var/dev.env ─► mediaflow serve ─┬─► workerd (KV = the origin's /kv)
-//!                                 └─► mediaflow-edge-host (the same KV)
+//! var/dev.env, var/mediaflow.toml ─► mediaflow serve ─┬─► workerd (KV = the origin's kv_listen)
+//!                                                      └─► mediaflow-edge-host (the same KV)
 //! ```
 //!
 //! Everything listens on 127.0.0.1. `up` stays until Ctrl-C; `up --check` takes free ports and an
 //! empty store, walks the product once and leaves. Only processes started here are stopped.
 
 mod check;
+mod config;
 mod http;
 mod program;
 mod secrets;
@@ -26,20 +27,20 @@ use crate::bundle;
 use crate::progress::Progress;
 use crate::tools;
 use crate::workspace::Workspace;
+use config::{BRAND, SURFACE};
 use program::Program;
 use secrets::{ADMIN_TOKEN, Variables};
 
-/// The brand and the surface whose pages are shown and walked; `dev_brands` has them.
-const BRAND: &str = "daily";
-const SURFACE: &str = "home";
 /// How often `up` looks whether everything still runs.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// Where the running product listens.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
-    /// Collector, webhooks, admin API, `/kv`.
+    /// Collector, webhooks, admin API.
     pub origin: SocketAddr,
+    /// The KV namespace of the edges.
+    pub kv: SocketAddr,
     /// The edge inside the origin's binary.
     pub native: SocketAddr,
     /// The worker in workerd.
@@ -55,12 +56,28 @@ struct Plan {
     data: PathBuf,
     logs: PathBuf,
     /// Fixed ports, so that a bookmark stays good; 0 takes free ones.
-    ports: [u16; 4],
+    ports: Ports,
     variables: Variables,
 }
 
-/// Ports of `up`: origin, native edge, workerd, component host.
-const PORTS: [u16; 4] = [8080, 8081, 8787, 3000];
+/// One port for each listener.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    origin: u16,
+    native: u16,
+    kv: u16,
+    workerd: u16,
+    spin: u16,
+}
+
+/// The defaults of the programs themselves.
+const PORTS: Ports = Ports {
+    origin: 8080,
+    native: 8081,
+    kv: 8082,
+    workerd: 8787,
+    spin: 3000,
+};
 
 /// Everything that runs; dropped in reverse, so that the edges stop before the origin.
 #[derive(Debug)]
@@ -115,7 +132,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     let plan = Plan {
         data: folder.join("data"),
         logs: folder.join("log"),
-        ports: [0; 4],
+        ports: Ports::default(),
         variables: secrets::load_or_create(&folder.join("dev.env"))?,
     };
     build(workspace)?;
@@ -183,7 +200,6 @@ fn programs(workspace: &Workspace, step: &crate::progress::Step) -> Result<Strin
 
 fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
     let log = |name: &str| plan.logs.join(format!("{name}.log"));
-    let [origin_port, native_port, workerd_port, spin_port] = plan.ports;
 
     let mut origin = Program::start(
         "the origin",
@@ -191,28 +207,26 @@ fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
             let mut command = mediaflow(workspace);
             command
                 .envs(&plan.variables)
-                .arg("serve")
-                .arg("--data")
-                .arg(&plan.data)
-                .args(["--listen", &format!("127.0.0.1:{origin_port}")])
-                .args(["--edge-listen", &format!("127.0.0.1:{native_port}")]);
+                .args(["serve", "--config"])
+                .arg(config::write(&plan.data, plan.ports)?);
             command
         },
         log("origin"),
     )?;
     let origin_address = origin.address("origin")?;
     let native = origin.address("edge")?;
+    let kv = origin.address("kv")?;
 
     let mut workerd = Program::start(
         "workerd",
-        workerd(workspace, plan, origin_address, workerd_port)?,
+        workerd(workspace, plan, origin_address, kv)?,
         log("workerd"),
     )?;
     let workerd_address = workerd.address("http")?;
 
     let mut spin = Program::start(
         "the component's host",
-        host(workspace, plan, origin_address, spin_port),
+        host(workspace, plan, origin_address, kv),
         log("spin"),
     )?;
     let spin_address = spin.address("http")?;
@@ -221,6 +235,7 @@ fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
         programs: vec![origin, workerd, spin],
         addresses: Addresses {
             origin: origin_address,
+            kv,
             native,
             workerd: workerd_address,
             spin: spin_address,
@@ -236,23 +251,34 @@ fn mediaflow(workspace: &Workspace) -> Command {
 }
 
 /// workerd with the built worker, its KV namespace being the origin's.
-fn workerd(workspace: &Workspace, plan: &Plan, origin: SocketAddr, port: u16) -> Result<Command> {
+fn workerd(
+    workspace: &Workspace,
+    plan: &Plan,
+    origin: SocketAddr,
+    kv: SocketAddr,
+) -> Result<Command> {
     let mut command = Command::new(workspace.workerd()?);
     command
         .current_dir(&workspace.root)
         .envs(&plan.variables)
         .env("MEDIAFLOW_ORIGIN", format!("http://{origin}"))
         .env("MEDIAFLOW_EDGE_ID", "workerd")
+        .env("MEDIAFLOW_BRANDS", config::edge_brands())
+        // Plain HTTP on loopback: a browser would drop a `Secure` cookie.
+        .env("MEDIAFLOW_SECURE_COOKIES", "false")
         .args(["serve", bundle::WORKERD_CONFIG, "--experimental"])
-        .arg(format!("--socket-addr=http=127.0.0.1:{port}"))
-        .arg(format!("--external-addr=origin={origin}"))
+        .arg(format!(
+            "--socket-addr=http=127.0.0.1:{}",
+            plan.ports.workerd
+        ))
+        .arg(format!("--external-addr=kv={kv}"))
         // Its port on standard output, where the other programs say theirs.
         .arg("--control-fd=1");
     Ok(command)
 }
 
 /// The host of the Spin component. Spin's variables have no prefix of ours.
-fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, port: u16) -> Command {
+fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, kv: SocketAddr) -> Command {
     let mut command = Command::new(workspace.target.join("debug/mediaflow-edge-host"));
     for (name, value) in &plan.variables {
         if let Some(name) = name.strip_prefix("MEDIAFLOW_") {
@@ -263,10 +289,12 @@ fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, port: u16) -> Co
         .current_dir(&workspace.root)
         .env("SPIN_VARIABLE_ORIGIN_URL", format!("http://{origin}"))
         .env("SPIN_VARIABLE_EDGE_ID", "spin")
+        .env("SPIN_VARIABLE_BRANDS", config::edge_brands())
+        .env("SPIN_VARIABLE_SECURE_COOKIES", "false")
         .arg("--component")
         .arg(bundle::component_file(workspace))
-        .args(["--listen", &format!("127.0.0.1:{port}")])
-        .args(["--kv", &format!("http://{origin}/kv")])
+        .args(["--listen", &format!("127.0.0.1:{}", plan.ports.spin)])
+        .args(["--kv", &format!("http://{kv}")])
         .args(["--allow-outbound", &format!("http://{origin}")]);
     command
 }
@@ -277,6 +305,7 @@ fn print_ways_in(addresses: &Addresses, plan: &Plan) {
         native,
         workerd,
         spin,
+        ..
     } = addresses;
     println!(
         "

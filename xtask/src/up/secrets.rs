@@ -40,7 +40,7 @@ fn invent() -> Result<Variables> {
     let admin = random_hex(24)?;
     let admin_hash = hex(&Sha256::digest(admin.as_bytes()));
     let variables = [
-        ("MEDIAFLOW_TOKEN_KEYS", format!("dev1:{}", random_hex(32)?)),
+        ("MEDIAFLOW_TOKEN_KEYS", format!("1:{}", random_hex(32)?)),
         ("MEDIAFLOW_READER_KEY", random_hex(32)?),
         ("MEDIAFLOW_EXPOSURE_KEY", random_hex(16)?),
         ("MEDIAFLOW_LOGIN_KEY", random_hex(32)?),
