@@ -103,8 +103,12 @@ const STEPS: &[GateStep] = &[
     ("advisories", "advisories", Gate::advisories),
 ];
 
-/// Work that goes on beside the steps until one of them needs it.
-type Beside = RefCell<Option<JoinHandle<Result<String>>>>;
+/// An installation that goes on beside the steps until one of them needs it.
+#[derive(Debug)]
+struct Beside {
+    tool: Tool,
+    started: RefCell<Option<JoinHandle<Result<String>>>>,
+}
 
 #[derive(Debug)]
 struct Gate {
@@ -126,11 +130,13 @@ pub fn run(workspace: &Workspace, only: &[String]) -> Result<bool> {
         .iter()
         .filter(|(slug, ..)| only.is_empty() || only.iter().any(|name| name == slug))
         .collect();
+    // A few chosen steps may need none of it, and must not end while it is at work.
+    let ahead = only.is_empty();
     let gate = Gate {
         workspace: workspace.clone(),
-        npm: beside(workspace, tools::NPM),
-        debian: beside(workspace, tools::DEBIAN),
-        deny: beside(workspace, tools::DENY),
+        npm: Beside::new(workspace, tools::NPM, ahead),
+        debian: Beside::new(workspace, tools::DEBIAN, ahead),
+        deny: Beside::new(workspace, tools::DENY, ahead),
     };
     let mut progress = Progress::new(chosen.len(), workspace.output("xtask-logs"));
     let mut sum = Tally::default();
@@ -161,24 +167,31 @@ pub fn run(workspace: &Workspace, only: &[String]) -> Result<bool> {
     Ok(sum.failed == 0)
 }
 
-fn beside(workspace: &Workspace, (slug, _, work): Tool) -> Beside {
-    let workspace = workspace.clone();
-    RefCell::new(Some(thread::spawn(move || {
-        let step = Step::unseen(workspace.output(&format!("xtask-logs/{slug}.log")));
-        step.clear();
-        work(&workspace, &step)
-    })))
+impl Beside {
+    fn new(workspace: &Workspace, tool: Tool, ahead: bool) -> Self {
+        let workspace = workspace.clone();
+        Self {
+            tool,
+            started: RefCell::new(ahead.then(|| thread::spawn(move || install(&workspace, tool)))),
+        }
+    }
+
+    /// Waits until it is installed. Installing again what is there is a look, so nothing is kept.
+    fn ready(&self, workspace: &Workspace) -> Result<String> {
+        match self.started.borrow_mut().take() {
+            None => install(workspace, self.tool),
+            Some(handle) => match handle.join() {
+                Ok(outcome) => outcome,
+                Err(_) => bail!("installing {} panicked; the message is above", self.tool.1),
+            },
+        }
+    }
 }
 
-/// Waits for work beside the steps; asked again, it is done.
-fn finished(work: &Beside) -> Result<String> {
-    match work.borrow_mut().take() {
-        None => Ok(String::new()),
-        Some(handle) => match handle.join() {
-            Ok(outcome) => outcome,
-            Err(_) => bail!("installing it panicked; the message is above"),
-        },
-    }
+fn install(workspace: &Workspace, (slug, _, work): Tool) -> Result<String> {
+    let step = Step::unseen(workspace.output(&format!("xtask-logs/{slug}.log")));
+    step.clear();
+    work(workspace, &step)
 }
 
 impl Gate {
@@ -239,11 +252,11 @@ impl Gate {
     }
 
     fn npm(&self, _: &Step) -> Result<Outcome> {
-        Ok(Outcome::passed(&finished(&self.npm)?))
+        Ok(Outcome::passed(&self.npm.ready(&self.workspace)?))
     }
 
     fn worker(&self, step: &Step) -> Result<Outcome> {
-        finished(&self.npm)?;
+        self.npm.ready(&self.workspace)?;
         Ok(Outcome::passed(&bundle::build_worker(
             &self.workspace,
             step,
@@ -258,7 +271,7 @@ impl Gate {
     }
 
     fn wasm(&self, step: &Step) -> Result<Outcome> {
-        finished(&self.npm)?;
+        self.npm.ready(&self.workspace)?;
         Ok(Outcome::passed(&bundle::build_wasm(&self.workspace, step)?))
     }
 
@@ -282,7 +295,7 @@ impl Gate {
     }
 
     fn debian(&self, _: &Step) -> Result<Outcome> {
-        let note = finished(&self.debian)?;
+        let note = self.debian.ready(&self.workspace)?;
         let absent = tools::absent_for_tests();
         if absent.is_empty() {
             return Ok(Outcome::passed(&note));
@@ -294,7 +307,7 @@ impl Gate {
     }
 
     fn test(&self, step: &Step) -> Result<Outcome> {
-        finished(&self.debian)?;
+        self.debian.ready(&self.workspace)?;
         let status = step.run(&mut self.workspace.cargo(&[
             "test",
             "--locked",
@@ -311,8 +324,8 @@ impl Gate {
     }
 
     fn js(&self, step: &Step) -> Result<Outcome> {
-        finished(&self.npm)?;
-        finished(&self.debian)?;
+        self.npm.ready(&self.workspace)?;
+        self.debian.ready(&self.workspace)?;
         let status = step.run(
             Command::new("node")
                 .args(["--test", "--test-reporter=tap"])
@@ -325,12 +338,12 @@ impl Gate {
     }
 
     fn licences(&self, step: &Step) -> Result<Outcome> {
-        finished(&self.deny)?;
+        self.deny.ready(&self.workspace)?;
         deny::licences(&self.workspace, step)
     }
 
     fn advisories(&self, step: &Step) -> Result<Outcome> {
-        finished(&self.deny)?;
+        self.deny.ready(&self.workspace)?;
         deny::advisories(&self.workspace, step)
     }
 }

@@ -39,8 +39,6 @@ const WATCH: Duration = Duration::from_millis(500);
 pub struct Addresses {
     /// Collector, webhooks, admin API.
     pub origin: SocketAddr,
-    /// The KV namespace of the edges.
-    pub kv: SocketAddr,
     /// The edge inside the origin's binary.
     pub native: SocketAddr,
     /// The worker in workerd.
@@ -235,7 +233,6 @@ fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
         programs: vec![origin, workerd, spin],
         addresses: Addresses {
             origin: origin_address,
-            kv,
             native,
             workerd: workerd_address,
             spin: spin_address,
