@@ -84,8 +84,13 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 pub const SOFT_TTL_MS_DEFAULT: u64 = 500;
 
 /// Age up to which a cached value is served while its refresh runs. Beyond it a reader waits for
-/// the store, so that a key nobody asked for in a while does not come back old.
-pub const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(5);
+/// the store, so that the only reader of a quiet minute does not get the pins of the minute before:
+/// with the component's own memory on top, two seconds must hold.
+pub const STALE_WHILE_REVALIDATE: Duration = Duration::from_secs(1);
+
+/// How long a reader waits for a refresh when an older value is at hand: within the component's own
+/// deadline of 40 ms, so that a slow store costs freshness and not the front.
+pub const REFRESH_WAIT: Duration = Duration::from_millis(20);
 
 /// Age up to which the last good value replaces a failing store. The feed says how old it is.
 pub const LAST_GOOD_MAX: Duration = Duration::from_secs(600);

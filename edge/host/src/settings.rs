@@ -15,8 +15,8 @@ use crate::store::cache::CachePolicy;
 /// Environment variables that begin with this become Spin variables, lower-cased.
 const VARIABLE_PREFIX: &str = "SPIN_VARIABLE_";
 
-/// Serves a Spin component over HTTP.
-#[derive(Debug, Clone, Parser)]
+/// Serves a Spin component over HTTP. Not `Debug`, since variables may be secrets.
+#[derive(Clone, Parser)]
 #[command(
     name = "mediaflow-edge-host",
     version,
@@ -36,7 +36,7 @@ pub struct Settings {
     pub listen: std::net::SocketAddr,
 
     /// Key-value store: redis://host:port, http://host:port/path (Workers KV protocol) or a folder
-    #[arg(long, env = "MEDIAFLOW_KV", value_name = "URL")]
+    #[arg(long, env = "MEDIAFLOW_KV", hide_env_values = true, value_name = "URL")]
     pub kv: String,
 
     /// A Spin variable; wins over the environment

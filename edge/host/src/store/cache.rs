@@ -2,8 +2,8 @@
 //!
 //! A value younger than the soft time to live is served as it is; up to
 //! [`STALE_WHILE_REVALIDATE`] it is served while one refresh runs; older, readers wait for that
-//! refresh together. When the store fails, the last good value stands in for up to
-//! [`LAST_GOOD_MAX`]. Absence is cached like a value. Keys under the uncached prefix (profiles) go
+//! refresh together. When the store fails or takes longer than [`REFRESH_WAIT`], the last good value
+//! stands in for up to [`LAST_GOOD_MAX`]. Absence is cached like a value. Keys under the uncached prefix (profiles) go
 //! straight to the store. Never holds more than its bytes and entries.
 
 use std::collections::HashMap;
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Store, StoreError};
-use crate::limits::{CACHE_ENTRIES_MAX, LAST_GOOD_MAX, STALE_WHILE_REVALIDATE};
+use crate::limits::{CACHE_ENTRIES_MAX, LAST_GOOD_MAX, REFRESH_WAIT, STALE_WHILE_REVALIDATE};
 
 /// What an entry costs apart from its key and value, roughly.
 const ENTRY_BYTES: usize = 128;
@@ -114,18 +114,23 @@ impl CachedStore {
                 }
             }
         };
-        let outcome = match flight.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone(),
-            // The refresh panicked or the runtime is stopping.
-            Err(_) => None,
+        let landed = async {
+            match flight.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or(Err(StoreError::Slow)),
+                // The refresh panicked or the runtime is stopping.
+                Err(_) => Err(StoreError::Slow),
+            }
         };
-        let outcome = outcome.unwrap_or(Err(StoreError::Slow));
-        match (outcome, stand_in) {
-            (Err(error), Some(value)) => {
+        let Some(value) = stand_in else {
+            return landed.await;
+        };
+        match timeout(REFRESH_WAIT, landed).await {
+            Ok(Ok(fresh)) => Ok(fresh),
+            Ok(Err(error)) => {
                 tracing::warn!(key, %error, "serving the last good value");
                 Ok(value)
             }
-            (outcome, _) => outcome,
+            Err(_) => Ok(value),
         }
     }
 

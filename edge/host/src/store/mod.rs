@@ -70,7 +70,8 @@ impl Store {
             Some(("http", _)) => namespace::Namespace::new(url).map(Self::Namespace),
             Some(("file", path)) => Ok(Self::Folder(folder::Folder::new(path))),
             Some((scheme, _)) => Err(StoreError::Url {
-                url: url.to_owned(),
+                // The rest may hold a password.
+                url: format!("{scheme}://…"),
                 reason: format!("scheme {scheme} is not built in"),
             }),
             None => Ok(Self::Folder(folder::Folder::new(url))),
@@ -228,9 +229,9 @@ mod tests {
 
     #[test]
     fn an_unknown_scheme_is_refused_with_what_is_built_in() {
-        let error = Store::from_url("ftp://x").unwrap_err().to_string();
+        let error = Store::from_url("ftp://me:hush@x").unwrap_err().to_string();
         assert!(
-            error.contains("ftp") && error.contains("redis://"),
+            error.contains("ftp") && error.contains("redis://") && !error.contains("hush"),
             "{error}"
         );
     }

@@ -32,6 +32,13 @@ impl Namespace {
         if uri.query().is_some() {
             return Err(refused("a query string does not belong here".to_owned()));
         }
+        // It would neither be sent nor stay out of the log.
+        if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+            return Err(StoreError::Url {
+                url: "http://…@…".to_owned(),
+                reason: "a user or password does not belong here".to_owned(),
+            });
+        }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(STORE_TIMEOUT));
         connector.set_nodelay(true);
@@ -153,5 +160,16 @@ fn unexpected(status: StatusCode, doing: &str, key: &str) -> StoreError {
 impl std::fmt::Display for Namespace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.base)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_the_address_is_refused_and_not_repeated() {
+        let error = Namespace::new("http://me:hush@origin/kv").unwrap_err();
+        assert!(!error.to_string().contains("hush"), "{error}");
     }
 }

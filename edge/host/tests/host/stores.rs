@@ -1,6 +1,7 @@
 //! The Spin interfaces over real stores: a Redis server, an HTTP namespace, a folder.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -147,13 +148,16 @@ async fn a_redis_server_is_a_store_and_its_death_is_the_components_error_only() 
         world.get("/get?f/brand/pushed").await.ok(),
         "pushed by the origin"
     );
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    tokio::time::sleep(Duration::from_millis(1200)).await;
     assert_eq!(
         world.get("/get?f/brand/pushed").await.ok(),
         "pushed by the origin"
     );
     assert_eq!(world.get("/ok").await.ok(), "ok");
 }
+
+/// How often the key that becomes slow was asked for.
+static SLOWING: AtomicU32 = AtomicU32::new(0);
 
 /// A namespace that has one good key, one that is missing, one that fails and one that is slow.
 async fn namespace() -> String {
@@ -179,6 +183,12 @@ async fn namespace_answer(
         (&Method::GET, "/kv/f%2Fgood%2Fhome?urlencoded=true") => (StatusCode::OK, "front"),
         (&Method::GET, "/kv/f%2Fbroken%2Fhome?urlencoded=true") => {
             (StatusCode::INTERNAL_SERVER_ERROR, "broken")
+        }
+        (&Method::GET, "/kv/f%2Fslowing%2Fhome?urlencoded=true") => {
+            if SLOWING.fetch_add(1, Ordering::SeqCst) > 0 {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+            }
+            (StatusCode::OK, "front")
         }
         (&Method::GET, "/kv/f%2Fslow%2Fhome?urlencoded=true") => {
             tokio::time::sleep(Duration::from_secs(30)).await;
@@ -221,4 +231,19 @@ async fn a_namespace_over_http_is_a_store_and_its_faults_are_errors() {
         began.elapsed()
     );
     assert_eq!(world.get("/get?f/good/home").await.ok(), "front");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_became_slow_costs_freshness_not_the_front() {
+    let (url, folder) = (namespace().await, tempfile::tempdir().unwrap());
+    let Some(world) = world_over("slow namespace", &url, &[], folder).await else {
+        return;
+    };
+    assert_eq!(world.get("/get?f/slowing/home").await.ok(), "front");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let began = Instant::now();
+    assert_eq!(world.get("/get?f/slowing/home").await.ok(), "front");
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(200), "{took:?}");
+    assert!(SLOWING.load(Ordering::SeqCst) >= 2, "it was not refreshed");
 }

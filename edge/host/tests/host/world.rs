@@ -45,19 +45,25 @@ fn build() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("MEDIAFLOW_MISBEHAVING_COMPONENT") {
         return Some(path.into());
     }
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+    build_guest(&["--example", "misbehaving"], "examples/misbehaving.wasm")
+}
+
+/// Builds one target of `edge/spin`; `file` is where cargo leaves it.
+pub fn build_guest(target: &[&str], file: &str) -> Option<PathBuf> {
+    // A folder of its own: the lock of the usual one may be held by whoever runs these tests.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()?
         .join("guest");
     let built = Command::new(env!("CARGO"))
         .args(["build", "--package", "mediaflow-edge-spin"])
-        .args(["--example", "misbehaving", "--target", "wasm32-wasip2"])
-        .arg("--target-dir")
-        .arg(&target)
+        .args(target)
+        .args(["--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&folder)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output();
     match built {
         Ok(output) if output.status.success() => {
-            Some(target.join("wasm32-wasip2/debug/examples/misbehaving.wasm"))
+            Some(folder.join("wasm32-wasip2/debug").join(file))
         }
         Ok(output) => {
             let stderr = String::from_utf8_lossy(&output.stderr);
@@ -90,8 +96,13 @@ pub async fn world_over(
         eprintln!("skipped: {test}: the misbehaving guest could not be built");
         return None;
     };
-    let guest = guest.to_str().unwrap();
-    let fixed = ["host", "--component", guest, "--kv", kv];
+    Some(serve(guest, kv, flags, folder).await)
+}
+
+/// Any component in a host on a free port.
+pub async fn serve(component: &Path, kv: &str, flags: &[&str], folder: tempfile::TempDir) -> World {
+    let component = component.to_str().unwrap();
+    let fixed = ["host", "--component", component, "--kv", kv];
     let fixed = fixed.into_iter().chain(["--listen", "127.0.0.1:0"]);
     let settings = Settings::parse_from(fixed.chain(flags.iter().copied()));
     let host = Host::new(&settings).await.unwrap();
@@ -100,13 +111,13 @@ pub async fn world_over(
     let served = tokio::spawn(host.serve(async {
         let _ = stopped.await;
     }));
-    Some(World {
+    World {
         address,
         folder,
         client: Client::builder(TokioExecutor::new()).build_http(),
         stop: Some(stop),
         served,
-    })
+    }
 }
 
 impl World {
@@ -116,6 +127,10 @@ impl World {
 
     pub async fn put(&self, path: &str, body: &str) -> Answer {
         self.send("PUT", path, body).await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, body).await
     }
 
     /// How many requests the answering instance has seen.
