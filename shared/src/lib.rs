@@ -28,3 +28,6 @@ pub mod candidate;
 pub mod classic;
 pub mod feed;
 pub mod rank;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

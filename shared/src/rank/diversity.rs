@@ -46,7 +46,7 @@ impl Held {
             let mut power = Q16 as u64;
             for p in row {
                 *p = power as u32;
-                power = power * factor >> 16;
+                power = (power * factor) >> 16;
             }
         }
     }
@@ -99,9 +99,9 @@ impl Held {
             .copied()
             .unwrap_or(0);
         let at = |k: usize, n: usize| u64::from(self.powers[k][n.min(REPEATS_MAX)]);
-        let factor = at(0, authors) * at(1, usize::from(topics)) >> 16;
-        let factor = factor * at(2, series) >> 16;
-        let lost = u64::from(score.unsigned_abs()) * (Q16 as u64 - factor) >> 16;
+        let factor = (at(0, authors) * at(1, usize::from(topics))) >> 16;
+        let factor = (factor * at(2, series)) >> 16;
+        let lost = (u64::from(score.unsigned_abs()) * (Q16 as u64 - factor)) >> 16;
         -(i32::try_from(lost).unwrap_or(i32::MAX))
     }
 }

@@ -72,7 +72,7 @@ impl Reason {
 
     /// The sentence before a name, and the name: both together are what the reader sees.
     #[must_use]
-    pub fn words<'r>(self, rules: Option<&'r Rules>) -> (&'static str, &'r str) {
+    pub fn words(self, rules: Option<&Rules>) -> (&'static str, &str) {
         let label = |t: u8| topics::topic(t).map_or("this", |t| t.label);
         match self {
             Self::Topic(t) => ("Because you read about ", label(t)),

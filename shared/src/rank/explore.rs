@@ -79,7 +79,7 @@ pub(super) fn apply(query: &Query<'_>, slots: &mut [Slot], quotas: &[Quota]) {
     let mut state = query.request.seed;
     let explores = splitmix64(&mut state) >> 48 < epsilon;
     // Multiply and shift: the bias of 64 out of 2^32 is below what a propensity can express.
-    let nth = (splitmix64(&mut state) >> 32) * count >> 32;
+    let nth = ((splitmix64(&mut state) >> 32) * count) >> 32;
     let drawn = (1..n)
         .filter(|&j| drawable[j])
         .nth(nth as usize)

@@ -29,3 +29,6 @@ pub use eligibility::Ineligible;
 pub use explain::{Contributions, Reason, Reasons, WhyNot, contributions, explain};
 pub use query::{Query, feed_id, request_hash};
 pub use slate::{Adjustments, RANKED_MAX, Scratch, Slate, Slot, rank, rank_into};
+
+#[cfg(test)]
+mod tests;

@@ -190,7 +190,7 @@ impl Active {
                 factor = (factor * i64::from(percent) / 100).min(BOOST_MAX);
             }
         }
-        let delta = i64::from(score.unsigned_abs()) * (factor - i64::from(Q16)) >> 16;
+        let delta = (i64::from(score.unsigned_abs()) * (factor - i64::from(Q16))) >> 16;
         delta.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
     }
 }

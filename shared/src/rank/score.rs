@@ -183,7 +183,7 @@ impl<'a> Scorer<'a> {
         for (w, knows_reader) in weights.iter_mut().zip(PERSONAL) {
             *w = (*w).clamp(-WEIGHT_MAX, WEIGHT_MAX);
             if knows_reader {
-                *w = *w * personal >> 16;
+                *w = (*w * personal) >> 16;
             }
         }
         let scale = reader.and_then(|p| p.learned).map_or(0, |l| l.scale);
@@ -198,7 +198,7 @@ impl<'a> Scorer<'a> {
                 .map_or(0, |a| i64::from(a.confidence)),
             learned_scale: i64::from(scale) * i64::from(query.front.v_scale()),
             length: habits.length,
-            off_hour: habits.hours != 0 && habits.hours >> query.minute.hour_utc() & 1 == 0,
+            off_hour: habits.hours != 0 && (habits.hours >> query.minute.hour_utc()) & 1 == 0,
             since_built: query.minute.since(query.front.built()),
         }
     }
@@ -211,18 +211,18 @@ impl<'a> Scorer<'a> {
     #[inline]
     fn features(&self, signals: &Signals, row: usize) -> [i32; TERMS] {
         let f = self.query.front;
-        let column = |v: u8| i32::from(v) * 32_896 >> 8;
+        let column = |v: u8| (i32::from(v) * 32_896) >> 8;
         // 133,142 / 65,536 is 32,767 / 127²: a cosine in Q15.
-        let cosine = Signals::at(&signals.topic, row).clamp(-16_129, 16_129) * 133_142 >> 16;
-        let learned = Signals::at(&signals.learned, row) * self.learned_scale >> 1;
+        let cosine = (Signals::at(&signals.topic, row).clamp(-16_129, 16_129) * 133_142) >> 16;
+        let learned = (Signals::at(&signals.learned, row) * self.learned_scale) >> 1;
         // 32,897 / 65,536 is 32,767 / (256 × 255): the newest read's strongest neighbour is 1.0.
         let near = signals
             .near
             .get(row)
-            .map_or(0, |n| u64::from(*n) * 32_897 >> 16);
+            .map_or(0, |n| (u64::from(*n) * 32_897) >> 16);
         let minutes = f.minutes(row);
         [
-            (cosine * self.confidence >> 16) as i32,
+            ((cosine * self.confidence) >> 16) as i32,
             learned.clamp(i64::from(-ONE), i64::from(ONE)) as i32,
             near.min(ONE as u64) as i32,
             column(f.clicks15(row)),
@@ -259,7 +259,7 @@ impl<'a> Scorer<'a> {
         let features = self.features(signals, row);
         let mut out = [0; TERMS];
         for ((o, w), x) in out.iter_mut().zip(self.weights).zip(features) {
-            *o = (w * i64::from(x) >> 15) as i32;
+            *o = ((w * i64::from(x)) >> 15) as i32;
         }
         out
     }

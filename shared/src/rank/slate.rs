@@ -128,7 +128,7 @@ impl Quota {
 #[inline]
 pub(super) fn key(score: i32, row: usize) -> u64 {
     let descending = !(score as u32 ^ 0x8000_0000);
-    u64::from(descending) << 32 | row as u64
+    (u64::from(descending) << 32) | row as u64
 }
 
 /// The score and row of a [`key`].
