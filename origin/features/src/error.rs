@@ -1,0 +1,23 @@
+//! What can go wrong in the folds.
+
+use mediaflow_ports::PortError;
+use mediaflow_shared::wire::WireError;
+use thiserror::Error;
+
+/// Why the folds stopped.
+#[derive(Debug, Error)]
+pub enum FeatureError {
+    /// A log or store refused for good.
+    #[error("{0}")]
+    Port(#[from] PortError),
+    /// A stored state cannot be read.
+    #[error(
+        "view {view}: stored state cannot be read; run a release that can, or drop the view and its offsets"
+    )]
+    State {
+        /// The view.
+        view: &'static str,
+        /// What is wrong with it.
+        source: WireError,
+    },
+}

@@ -1,0 +1,317 @@
+use super::*;
+use mediaflow_shared::id::Pseudonym;
+use mediaflow_shared::profile::blob::{BLOB_BYTES_MAX, decode, encode};
+use mediaflow_shared::profile::fold::ItemView;
+use mediaflow_shared::time::Timestamp;
+use mediaflow_shared::topics::LANES;
+use proptest::prelude::*;
+
+const START_MIN: u32 = 29_920_800;
+
+fn event(kind: EventType, content: u64, min: u32) -> Seen {
+    let at = Minute(START_MIN + min).start();
+    Seen {
+        kind,
+        at,
+        received: at,
+        brand: "daily".to_owned(),
+        content: Some(ContentId(content)),
+        reader: Some(Pseudonym([1; 16])),
+        fingerprint: 0,
+        bot: false,
+        mute: Mute::None,
+        consent: None,
+        played: false,
+    }
+}
+
+fn about(topic: usize, also: usize) -> ItemFacts {
+    let mut sum = [0i64; LANES];
+    sum[topic % TOPICS] += 100;
+    sum[also % TOPICS] += 40;
+    let mut topics = [0; TOPICS];
+    topics.copy_from_slice(&fold::normalise(&sum)[..TOPICS]);
+    ItemFacts {
+        topics,
+        reading_time_min: (topic % 12) as u8,
+    }
+}
+
+fn cosine(a: &[i8; LANES], b: &[i8; LANES]) -> f64 {
+    let dot = |x: &[i8; LANES], y: &[i8; LANES]| -> f64 {
+        x.iter()
+            .zip(y)
+            .map(|(p, q)| f64::from(*p) * f64::from(*q))
+            .sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9)
+}
+
+#[test]
+fn reads_turn_into_a_profile() {
+    let mut r = ReaderState::default();
+    r.fold(&event(EventType::Impression, 7, 0), None);
+    r.fold(&event(EventType::Click, 7, 1), None);
+    r.fold(&event(EventType::Read, 7, 2), Some(&about(47, 47)));
+    let p = r.profile().unwrap();
+    assert_eq!(p.top_topics(3), vec![(47, 127)]);
+    assert!(p.has_read(7));
+    let h = p.habits.unwrap();
+    assert_eq!(
+        (h.session_depth, h.session_min, h.length),
+        (1, 2, Length::Long)
+    );
+    assert_eq!(h.hours, 1 << Minute(START_MIN).hour_utc());
+    // (1 + 2) / (1 + 20): the click and its read are one interaction.
+    assert_eq!(h.engagement, 36);
+    assert_eq!(p.consent, 1);
+}
+
+#[test]
+fn a_session_ends_after_half_an_hour() {
+    let mut r = ReaderState::default();
+    for min in [0, 10, 20] {
+        r.fold(&event(EventType::Read, u64::from(min), min), None);
+    }
+    r.fold(&event(EventType::Read, 99, 51), None);
+    let h = r.profile().unwrap().habits.unwrap();
+    assert_eq!((h.session_min, h.session_depth), (20, 1));
+}
+
+#[test]
+fn consecutive_reads_of_a_session_and_brand_are_neighbours() {
+    let mut r = ReaderState::default();
+    let mut read = |content, min, brand: &str| {
+        let e = Seen {
+            brand: brand.to_owned(),
+            ..event(EventType::Read, content, min)
+        };
+        r.fold(&e, None).came_from.map(|c| c.0)
+    };
+    assert_eq!(read(1, 0, "daily"), None);
+    assert_eq!(read(2, 5, "daily"), Some(1));
+    assert_eq!(read(2, 6, "daily"), None, "the same item");
+    assert_eq!(read(3, 7, "weekly"), None, "another brand");
+    assert_eq!(read(4, 60, "weekly"), None, "another session");
+    assert_eq!(read(5, 50, "weekly"), None, "late");
+    assert_eq!(read(6, 61, "weekly"), Some(4));
+}
+
+#[test]
+fn a_withdrawal_forgets_and_only_consent_opens_again() {
+    let mut r = ReaderState::default();
+    r.fold(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
+    let consent = |given, min| Seen {
+        consent: Some(given),
+        content: None,
+        ..event(EventType::Consent, 0, min)
+    };
+    assert!(r.fold(&consent(false, 5), None).forget);
+    assert_eq!(r.profile(), None);
+    r.fold(&event(EventType::Read, 8, 3), None);
+    r.fold(&event(EventType::Read, 9, 8), None);
+    assert_eq!(r.profile(), None);
+    r.fold(&consent(true, 10), None);
+    r.fold(&event(EventType::Read, 10, 11), None);
+    let p = r.profile().unwrap();
+    assert!(p.has_read(10) && !p.has_read(7) && p.affinity.is_none());
+}
+
+#[test]
+fn a_reset_forgets_what_was_before_and_goes_on() {
+    let mut r = ReaderState::default();
+    r.fold(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
+    assert!(r.fold(&event(EventType::Reset, 0, 5), None).forget);
+    r.fold(&event(EventType::Read, 8, 4), None);
+    assert_eq!(r.profile(), None, "a late event of before");
+    r.fold(&event(EventType::Read, 9, 6), None);
+    assert!(r.profile().unwrap().has_read(9));
+}
+
+#[test]
+fn taste_fades_by_half_in_two_weeks() {
+    let mut r = ReaderState::default();
+    for n in 0..8 {
+        r.fold(&event(EventType::Read, n, n as u32), Some(&about(3, 3)));
+    }
+    let before = r.evidence;
+    let later = 14 * 24 * 60;
+    for n in 0..4 {
+        r.fold(
+            &event(EventType::Read, 100 + n, later + n as u32),
+            Some(&about(20, 20)),
+        );
+    }
+    let p = r.profile().unwrap();
+    let top = p.top_topics(2);
+    // Eight reads halved weigh as much as four new ones.
+    assert!(
+        (i32::from(top[0].1) - i32::from(top[1].1)).abs() <= 1,
+        "{top:?}"
+    );
+    let n = 5.0 * f64::from(p.affinity.unwrap().confidence)
+        / (65_536.0 - f64::from(p.affinity.unwrap().confidence));
+    assert!((n - 8.0).abs() < 0.1, "{n} of {before}");
+}
+
+#[test]
+fn mutes_are_remembered_and_taken_back() {
+    let mut r = ReaderState::default();
+    let mute = |kind, what| Seen {
+        mute: what,
+        ..event(kind, 0, 1)
+    };
+    r.fold(&mute(EventType::Mute, Mute::Topic(3)), None);
+    r.fold(&mute(EventType::Mute, Mute::Author(0x12_3456)), None);
+    r.fold(&mute(EventType::Unmute, Mute::Topic(3)), None);
+    assert_eq!(
+        r.profile().unwrap().mutes.as_slice(),
+        [Mute::Author(0x12_3456)]
+    );
+}
+
+#[test]
+fn only_a_changed_blob_is_handed_on() {
+    let mut r = ReaderState::default();
+    r.fold(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
+    let blob = r.changed_blob().unwrap();
+    assert_eq!(decode(&blob).unwrap(), r.profile().unwrap());
+    assert_eq!(r.changed_blob(), None);
+    r.fold(&event(EventType::Read, 8, 1), Some(&about(3, 3)));
+    assert!(r.changed_blob().is_some());
+}
+
+#[test]
+fn a_stored_state_keeps_its_size_and_golden_form() {
+    let mut r = ReaderState::default();
+    r.fold(&event(EventType::Read, 7, 0), Some(&about(47, 47)));
+    let bytes = r.encode();
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(
+        hex,
+        "01fc208ec801fb2a5101fbcc05320000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000fc067404000000fb7d040107fc208ec8010107fcfdb7de66fc208ec801fc208ec801fc208ec80101000000010000001000000000000000001000000000000000000000000000000000000000000000"
+    );
+}
+
+/// Folds one reader's steps at the edge and at the origin: (topic, number of the item, minutes gone, liked).
+fn both(steps: &[(usize, u64, u32, bool)]) -> (Profile, Profile) {
+    let (mut edge, mut origin, mut min) = (Profile::default(), ReaderState::default(), 0);
+    for &(topic, nth, gone, liked) in steps {
+        min += gone;
+        let content = topic as u64 * 1000 + nth;
+        let item = about(topic, topic + nth as usize % 3);
+        let (kind, what) = if liked {
+            (EventType::Like, fold::Interaction::Like)
+        } else {
+            (EventType::Read, fold::Interaction::Read)
+        };
+        let view = ItemView {
+            short: content as u32,
+            topics: &item.topics,
+            read_vector: None,
+            epoch: 0,
+            reading_time_min: item.reading_time_min,
+        };
+        fold::apply(&mut edge, &view, what, Minute(START_MIN + min));
+        origin.fold(&event(kind, content, min), Some(&item));
+    }
+    (edge, origin.profile().unwrap())
+}
+
+/// Numbers of a seeded sequence (SplitMix64).
+fn numbers(mut seed: u64) -> impl FnMut(u64) -> u64 {
+    move |below| {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+}
+
+#[test]
+fn the_edges_token_and_the_origin_agree_on_typical_readers() {
+    let mut cosines = Vec::new();
+    for seed in 0..500 {
+        let mut draw = numbers(seed);
+        let tastes = [draw(50), draw(50), draw(50)];
+        // A week or two of sessions: mostly the main taste, sometimes the others, seldom anything.
+        let steps: Vec<_> = (0..20 + draw(40))
+            .map(|_| {
+                let topic = match draw(20) {
+                    0..14 => tastes[0],
+                    14..17 => tastes[1],
+                    17..19 => tastes[2],
+                    _ => draw(50),
+                };
+                let gone = if draw(5) == 0 {
+                    60 + draw(1500)
+                } else {
+                    1 + draw(8)
+                };
+                (topic as usize, draw(400), gone as u32, draw(15) == 0)
+            })
+            .collect();
+        let (edge, origin) = both(&steps);
+        assert_eq!(
+            edge.top_topics(1)[0].0,
+            origin.top_topics(1)[0].0,
+            "seed {seed}"
+        );
+        cosines.push(cosine(
+            &edge.affinity.unwrap().lanes,
+            &origin.affinity.unwrap().lanes,
+        ));
+    }
+    cosines.sort_by(f64::total_cmp);
+    // The token's eight bits and its running mean cost little: only readers who changed their taste differ more.
+    assert!(cosines[25] >= 0.98, "of 95 in 100 readers: {}", cosines[25]);
+    assert!(cosines[0] >= 0.95, "of every reader: {}", cosines[0]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_edge_and_the_origin_remember_the_same_reads(
+        steps in prop::collection::vec((0usize..TOPICS, 0u64..9, 0u32..600, any::<bool>()), 1..80)
+    ) {
+        let (edge, origin) = both(&steps);
+        let shorts = |p: &Profile| p.reads.as_slice().iter().map(|r| r.short).collect::<Vec<_>>();
+        prop_assert_eq!(shorts(&edge), shorts(&origin));
+    }
+
+    #[test]
+    fn any_events_in_any_order_stay_in_bounds(
+        events in prop::collection::vec((0usize..13, 0u64..100, any::<u32>(), 0u8..60, any::<bool>()), 0..200)
+    ) {
+        let mut r = ReaderState::default();
+        for (kind, content, min, topic, flag) in events {
+            let mut e = event(EventType::ALL[kind], content, 0);
+            e.at = Timestamp(i64::from(min) * 60_000);
+            e.consent = Some(flag);
+            e.played = flag;
+            e.mute = if flag { Mute::Topic(topic % TOPICS as u8) } else { Mute::Author(u32::from(topic)) };
+            r.fold(&e, Some(&about(usize::from(topic), content as usize)));
+            let bytes = r.encode();
+            prop_assert!(bytes.len() <= 1024, "{}", bytes.len());
+            prop_assert_eq!(&ReaderState::decode(&bytes).unwrap(), &r);
+            if let Some(p) = r.profile() {
+                let blob = encode(&p);
+                prop_assert!(blob.len() <= BLOB_BYTES_MAX);
+                prop_assert!(decode(&blob).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = ReaderState::decode(&bytes);
+        let mut versioned = vec![1];
+        versioned.extend(bytes);
+        if let Ok(mut r) = ReaderState::decode(&versioned) {
+            // Whatever got in, folding and publishing it does not panic.
+            r.fold(&event(EventType::Read, 1, 1), Some(&about(1, 2)));
+            let _ = r.changed_blob();
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The folds on the embedded database: nothing lost, nothing doubled, the same bytes again.
+
+use bytes::Bytes;
+use mediaflow_embedded::Embedded;
+use mediaflow_features::{CONSUMER, FeatureDeps, ReaderState, TOPIC_EVENTS, run};
+use mediaflow_ports::{Commit, Record, partition_of};
+use mediaflow_shared::content::{CONTENT_VERSION, Content, Metadata, Nlp, TopicWeight};
+use mediaflow_shared::event::{Event, EventData, EventType};
+use mediaflow_shared::id::{ContentId, Pseudonym};
+use mediaflow_shared::profile::blob::decode;
+use mediaflow_shared::signals::{
+    Counts, Neighbours, OUTBOX_PROFILES, VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER, parse_key,
+};
+use mediaflow_shared::time::Timestamp;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+const START_MS: i64 = 1_795_248_000_000;
+const PARTITIONS: u32 = 3;
+
+fn reader(n: u64) -> Pseudonym {
+    Pseudonym((u128::from(n) + 1).to_be_bytes())
+}
+
+/// Event `n` of a made-up evening: 40 readers, 25 items, reads with clicks before them.
+fn event(n: u64) -> Event {
+    let time = Timestamp(START_MS + (n as i64) * 2_000);
+    Event {
+        specversion: "1.0".into(),
+        id: format!("e{n}"),
+        source: "https://daily.example/web".into(),
+        kind: if n % 3 == 0 {
+            EventType::Click
+        } else {
+            EventType::Read
+        },
+        time: Some(time),
+        subject: None,
+        datacontenttype: None,
+        traceparent: None,
+        readerid: None,
+        receivedtime: Some(time),
+        data: EventData {
+            brand: "daily".into(),
+            content_id: Some(ContentId(n * 7 % 25 + 1)),
+            reader: Some(reader(n % 40)),
+            ..EventData::default()
+        },
+    }
+}
+
+async fn append(db: &Embedded, events: &[Event]) {
+    let mut by_partition: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
+    for e in events {
+        let key = e.data.reader.map(|r| r.0.to_vec()).unwrap_or_default();
+        let record = Record::new(key.clone(), serde_json::to_vec(e).unwrap());
+        let partition = partition_of(&key, PARTITIONS);
+        by_partition.entry(partition).or_default().push(record);
+    }
+    for (p, records) in by_partition {
+        db.log().append(TOPIC_EVENTS, p, records).await.unwrap();
+    }
+}
+
+fn article(id: u64) -> Content {
+    Content {
+        version: CONTENT_VERSION,
+        content_id: ContentId(id),
+        title: format!("Item {id}"),
+        body: String::new(),
+        summary: String::new(),
+        source_cms: Default::default(),
+        source: "wp".into(),
+        original_id: id.to_string(),
+        brand: "daily".into(),
+        author: "Unknown".into(),
+        published_at: Timestamp(START_MS),
+        updated_at: Timestamp(START_MS),
+        embargo_until: None,
+        expires_at: None,
+        categories: vec![],
+        tags: vec![],
+        media_assets: vec![],
+        url: String::new(),
+        series: None,
+        kind: Default::default(),
+        status: Default::default(),
+        metadata: Metadata {
+            word_count: 900,
+            reading_time_min: 4,
+            language: "en".into(),
+            ingested_at: Timestamp(START_MS),
+        },
+        nlp: Nlp {
+            topics: vec![TopicWeight {
+                topic: if id % 2 == 0 { "sport" } else { "science" }.into(),
+                weight: 100,
+            }],
+            entities: vec![],
+            sentiment: 0.0,
+            readability: 8,
+            language: "en".into(),
+            embedding_id: String::new(),
+            simhash: ContentId(id),
+        },
+    }
+}
+
+async fn open(path: &Path) -> Embedded {
+    let db = Embedded::open(path).unwrap();
+    db.log()
+        .ensure_topic(TOPIC_EVENTS, PARTITIONS)
+        .await
+        .unwrap();
+    db.log().ensure_topic("content.enriched", 1).await.unwrap();
+    let mut commit = Commit::new();
+    for id in 1..=25u64 {
+        let json = serde_json::to_vec(&article(id)).unwrap();
+        commit = commit.put("content", id.to_be_bytes().to_vec(), json);
+    }
+    db.state().commit(commit).await.unwrap();
+    db
+}
+
+struct Running {
+    deps: FeatureDeps,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+async fn start(db: &Embedded) -> Running {
+    let deps = FeatureDeps::new(db.log(), db.state()).await.unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let work = run(deps.clone(), stopped);
+    let task = tokio::spawn(async move { work.await.unwrap() });
+    Running { deps, stop, task }
+}
+
+impl Running {
+    async fn until_folded(&self) {
+        for _ in 0..400 {
+            let mut behind = 0;
+            for p in 0..PARTITIONS {
+                let at = self
+                    .deps
+                    .state
+                    .progress(CONSUMER, TOPIC_EVENTS, p)
+                    .await
+                    .unwrap();
+                behind += self.deps.log.end(TOPIC_EVENTS, p).await.unwrap() - at;
+            }
+            if behind == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!(
+            "not folded within ten seconds: {:?}",
+            self.deps.metrics.snapshot()
+        );
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.unwrap();
+    }
+}
+
+/// Every byte of the views, by view and key.
+async fn views(db: &Embedded) -> BTreeMap<(&'static str, Bytes), Bytes> {
+    let mut all = BTreeMap::new();
+    for view in [
+        VIEW_READER,
+        VIEW_POPULARITY,
+        VIEW_NEIGHBOURS,
+        "features.seen",
+    ] {
+        for e in db.state().scan(view, b"", None, usize::MAX).await.unwrap() {
+            all.insert((view, e.key), e.value);
+        }
+    }
+    all
+}
+
+async fn clicks(db: &Embedded) -> u64 {
+    let mut total = 0;
+    let rows = db
+        .state()
+        .scan(VIEW_POPULARITY, b"", None, usize::MAX)
+        .await
+        .unwrap();
+    for e in rows {
+        let c = Counts::decode(&e.value).unwrap();
+        assert_eq!(parse_key(&e.key).unwrap().0, "daily");
+        total += c.clicks(c.last, 60);
+    }
+    total
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_anywhere_the_folds_end_in_the_same_bytes() {
+    let events: Vec<Event> = (0..900).map(event).collect();
+    let straight = tempfile::tempdir().unwrap();
+    let db = open(straight.path()).await;
+    append(&db, &events).await;
+    let folds = start(&db).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let want = views(&db).await;
+    assert_eq!(clicks(&db).await, 900, "nothing lost, nothing doubled");
+
+    let broken = tempfile::tempdir().unwrap();
+    let db = open(broken.path()).await;
+    for (i, part) in events.chunks(70).enumerate() {
+        append(&db, part).await;
+        // Every part comes twice, as from an edge that did not see our answer.
+        append(&db, part).await;
+        let folds = start(&db).await;
+        tokio::time::sleep(Duration::from_millis(i as u64 * 5)).await;
+        // Dropped in the middle of whatever it does, as by kill -9.
+        folds.task.abort();
+    }
+    let folds = start(&db).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let got = views(&db).await;
+    for (key, value) in &want {
+        if key.0 != "features.seen" {
+            assert_eq!(got.get(key), Some(value), "{key:?}");
+        }
+    }
+    assert_eq!(clicks(&db).await, 900);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_becomes_a_blob_in_the_outbox_within_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let folds = start(&db).await;
+    let mut woken = db.state().outbox_watch(OUTBOX_PROFILES).unwrap();
+    for id in [2, 4, 3] {
+        let mut e = event(1);
+        e.id = format!("r{id}");
+        e.data.content_id = Some(ContentId(id));
+        append(&db, &[e]).await;
+    }
+    tokio::time::timeout(Duration::from_secs(1), woken.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    folds.until_folded().await;
+    let out = db.state().outbox_read(OUTBOX_PROFILES, 100).await.unwrap();
+    let last = out.last().unwrap();
+    assert_eq!(last.key[..], reader(1).0);
+    let p = decode(&last.value).unwrap();
+    assert_eq!(p.reads.as_slice().len(), 3);
+    assert_eq!(
+        p.top_topics(1)[0].0,
+        mediaflow_shared::topics::index("sport").unwrap()
+    );
+    let near = db
+        .state()
+        .scan(VIEW_NEIGHBOURS, b"", None, 10)
+        .await
+        .unwrap();
+    let near: Vec<_> = near
+        .iter()
+        .map(|e| Neighbours::decode(&e.value).unwrap())
+        .collect();
+    assert_eq!(near.len(), 2, "2 → 4 → 3");
+    folds.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn withdrawal_deletes_the_state_and_queues_the_blob_for_deletion() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let folds = start(&db).await;
+    append(&db, &[event(1)]).await;
+    folds.until_folded().await;
+    let mut e = event(2);
+    e.kind = EventType::Consent;
+    e.data.reader = Some(reader(1));
+    e.data.consent = Some(false);
+    append(&db, &[e]).await;
+    folds.until_folded().await;
+    let out = db.state().outbox_read(OUTBOX_PROFILES, 100).await.unwrap();
+    assert!(out.last().unwrap().value.is_empty());
+    let stored = db
+        .state()
+        .get(VIEW_READER, &reader(1).0)
+        .await
+        .unwrap()
+        .unwrap();
+    let left = ReaderState::decode(&stored).unwrap();
+    assert_eq!(left.profile(), None);
+    assert!(stored.len() < 100, "nothing but the time of the withdrawal");
+    folds.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn robots_never_count_and_anonymous_clicks_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let folds = start(&db).await;
+    let mut robot = event(3);
+    robot.data.bot = Some(true);
+    let mut anonymous = event(6);
+    anonymous.data.reader = None;
+    append(&db, &[robot, anonymous]).await;
+    db.log()
+        .append(TOPIC_EVENTS, 0, vec![Record::new("", "not json")])
+        .await
+        .unwrap();
+    folds.until_folded().await;
+    assert_eq!(clicks(&db).await, 1);
+    let m = folds.deps.metrics.snapshot();
+    assert_eq!(
+        (m.events, m.robots, m.unreadable, m.duplicates),
+        (1, 1, 1, 0)
+    );
+    assert_eq!(
+        db.state().scan(VIEW_READER, b"", None, 9).await.unwrap(),
+        []
+    );
+    folds.stop().await;
+}
