@@ -5,10 +5,13 @@
 //!   of the click-through report. Each item has `_mediaflow.exposure`, the feed `_mediaflow.feed_id`.
 //! - `POST /v1/events` takes a batch (`application/cloudevents-batch+json`) and answers 202.
 //!
+//! The country travels as `cf-ipcountry`, as a CDN would add it.
+//!
 //! The cookie jar is our own: browsers keep `__Host-` cookies for https only, tests run over http.
 
 use crate::error::SimulatorError;
 use crate::limits::HTTP_TIMEOUT_S;
+use crate::readers::Reader;
 use mediaflow_shared::event::Event;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::time::Timestamp;
@@ -162,11 +165,13 @@ impl EdgeClient {
     async fn call(
         &self,
         request: reqwest::RequestBuilder,
-        device: &str,
+        reader: &Reader,
         jar: &mut Jar,
     ) -> Answer<Vec<u8>> {
-        let mut request = request.header("user-agent", user_agent(device));
-        if device == "mobile" {
+        let mut request = request
+            .header("user-agent", user_agent(reader.device))
+            .header("cf-ipcountry", reader.country);
+        if reader.device == "mobile" {
             request = request.header("sec-ch-ua-mobile", "?1");
         }
         if let Some(cookie) = jar.header() {
@@ -199,10 +204,10 @@ impl EdgeClient {
     }
 
     /// Gives consent: the token comes as a cookie.
-    pub async fn consent_on(&self, brand: &str, device: &str, jar: &mut Jar) -> Answer<()> {
+    pub async fn consent_on(&self, brand: &str, reader: &Reader, jar: &mut Jar) -> Answer<()> {
         let body = json!({"action": "consent_on", "brand": brand});
         let request = self.http.post(format!("{}/v1/me", self.base)).json(&body);
-        let a = self.call(request, device, jar).await;
+        let a = self.call(request, reader, jar).await;
         Answer {
             status: a.status,
             latency_ms: a.latency_ms,
@@ -216,7 +221,7 @@ impl EdgeClient {
         (brand, surface): (&str, &str),
         arm: Arm,
         limit: usize,
-        device: &str,
+        reader: &Reader,
         jar: &mut Jar,
     ) -> Answer<Feed> {
         let arm = if arm == Arm::Editorial {
@@ -225,7 +230,7 @@ impl EdgeClient {
             ""
         };
         let url = format!("{}/v1/feed/{brand}/{surface}?limit={limit}{arm}", self.base);
-        let a = self.call(self.http.get(url), device, jar).await;
+        let a = self.call(self.http.get(url), reader, jar).await;
         let value = a
             .value
             .and_then(|body| serde_json::from_slice(&body).ok())
@@ -239,7 +244,7 @@ impl EdgeClient {
     }
 
     /// Sends events.
-    pub async fn events(&self, batch: &[Event], device: &str, jar: &mut Jar) -> Answer<()> {
+    pub async fn events(&self, batch: &[Event], reader: &Reader, jar: &mut Jar) -> Answer<()> {
         // Events of ours always serialise; an empty body would be refused and counted.
         let body = serde_json::to_vec(batch).unwrap_or_default();
         let request = self
@@ -247,7 +252,7 @@ impl EdgeClient {
             .post(format!("{}/v1/events", self.base))
             .header("content-type", "application/cloudevents-batch+json")
             .body(body);
-        let a = self.call(request, device, jar).await;
+        let a = self.call(request, reader, jar).await;
         Answer {
             status: a.status,
             latency_ms: a.latency_ms,

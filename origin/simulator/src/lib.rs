@@ -18,6 +18,7 @@ pub mod drive;
 pub mod error;
 pub mod estimate;
 pub mod limits;
+pub mod raw;
 pub mod readers;
 pub mod rng;
 pub mod serve;

@@ -16,7 +16,8 @@ use std::collections::HashSet;
 #[derive(Debug, Default)]
 pub(super) struct Visitor {
     jar: Jar,
-    asked: bool,
+    /// Brands that have the reader's consent: a token is one brand's.
+    asked: HashSet<&'static str>,
     clicked: HashSet<ContentId>,
 }
 
@@ -120,12 +121,14 @@ pub(super) async fn play(
         number,
         events: 0,
     };
-    if reader.consents && !visitor.asked {
+    if reader.consents && !visitor.asked.contains(brand.slug) {
         let answer = run
             .client
-            .consent_on(brand.slug, reader.device, &mut visitor.jar)
+            .consent_on(brand.slug, reader, &mut visitor.jar)
             .await;
-        visitor.asked = out.note(Call::Me, answer).is_some();
+        if out.note(Call::Me, answer).is_some() {
+            visitor.asked.insert(brand.slug);
+        }
     }
     for page in 0..PAGES_MAX {
         if page > 0 && !r.chance(0.35) {
@@ -134,7 +137,7 @@ pub(super) async fn play(
         let target = (brand.slug, config.surface.as_str());
         let answer = run
             .client
-            .feed(target, arm, config.limit, reader.device, &mut visitor.jar)
+            .feed(target, arm, config.limit, reader, &mut visitor.jar)
             .await;
         let Some(feed) = out.note(Call::Feed, answer) else {
             break;
@@ -142,10 +145,7 @@ pub(super) async fn play(
         let batch = look(&mut scene, visitor, &feed, &mut r, &mut out);
         if !batch.is_empty() {
             out.events += batch.len() as u64;
-            let answer = run
-                .client
-                .events(&batch, reader.device, &mut visitor.jar)
-                .await;
+            let answer = run.client.events(&batch, reader, &mut visitor.jar).await;
             out.note(Call::Events, answer);
         }
     }
