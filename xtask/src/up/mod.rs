@@ -1,8 +1,9 @@
-//! The whole product on one machine: the origin, the worker in workerd, the component in its host.
+//! The whole product on one machine: a simulated publisher, the origin, the worker in workerd, the
+//! component in its host.
 //!
 //! ```text
-//! var/dev.env, var/mediaflow.toml ─► mediaflow serve ─┬─► workerd (KV = the origin's kv_listen)
-//!                                                      └─► mediaflow-edge-host (the same KV)
+//! mediaflow simulate serve ─► mediaflow serve ─┬─► workerd (KV = the origin's kv_listen)
+//!                                              └─► mediaflow-edge-host (the same KV)
 //! ```
 //!
 //! Everything listens on 127.0.0.1. `up` stays until Ctrl-C; `up --check` takes free ports and an
@@ -27,7 +28,7 @@ use crate::bundle;
 use crate::progress::Progress;
 use crate::tools;
 use crate::workspace::Workspace;
-use config::{BRAND, SURFACE};
+use config::{Configuration, SURFACE};
 use program::Program;
 use secrets::{ADMIN_TOKEN, Variables};
 
@@ -50,7 +51,7 @@ pub struct Addresses {
 /// What differs between `up` and `up --check`.
 #[derive(Debug)]
 struct Plan {
-    /// The origin's store.
+    /// The origin's configuration and store.
     data: PathBuf,
     logs: PathBuf,
     /// Fixed ports, so that a bookmark stays good; 0 takes free ones.
@@ -61,6 +62,7 @@ struct Plan {
 /// One port for each listener.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports {
+    cms: u16,
     origin: u16,
     native: u16,
     kv: u16,
@@ -70,6 +72,7 @@ pub struct Ports {
 
 /// The defaults of the programs themselves.
 const PORTS: Ports = Ports {
+    cms: 8090,
     origin: 8080,
     native: 8081,
     kv: 8082,
@@ -82,6 +85,7 @@ const PORTS: Ports = Ports {
 struct Running {
     programs: Vec<Program>,
     addresses: Addresses,
+    brand: String,
 }
 
 impl Drop for Running {
@@ -100,7 +104,7 @@ pub fn up(workspace: &Workspace) -> Result<()> {
     };
     build(workspace)?;
     let mut running = start(workspace, &plan)?;
-    print_ways_in(&running.addresses, &plan);
+    print_ways_in(&running, &plan);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -146,7 +150,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     };
     check::walk(&check::Walk {
         addresses: running.addresses,
-        brand: BRAND,
+        brand: &running.brand,
         surface: SURFACE,
         admin_token: &plan.variables[ADMIN_TOKEN],
         replay: &replay,
@@ -199,14 +203,42 @@ fn programs(workspace: &Workspace, step: &crate::progress::Step) -> Result<Strin
 fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
     let log = |name: &str| plan.logs.join(format!("{name}.log"));
 
+    let mut cms = Program::start(
+        "the simulated publisher",
+        {
+            let mut command = mediaflow(workspace);
+            command
+                .args(["simulate", "serve", "--listen"])
+                .arg(format!("127.0.0.1:{}", plan.ports.cms));
+            if plan.ports.origin != 0 {
+                // Only a port that is known beforehand can be told to both.
+                command.arg("--origin");
+                command.arg(format!("http://127.0.0.1:{}", plan.ports.origin));
+            }
+            command
+        },
+        log("cms"),
+    )?;
+    let configuration = config::write(
+        mediaflow(workspace),
+        &plan.data,
+        plan.ports,
+        cms.address("cms")?,
+    )?;
+
     let mut origin = Program::start(
         "the origin",
         {
             let mut command = mediaflow(workspace);
             command
                 .envs(&plan.variables)
+                .env(
+                    "MEDIAFLOW_WEBHOOK_SECRETS",
+                    config::webhook_secrets(mediaflow(workspace))?,
+                )
+                .env("MEDIAFLOW_SECURE_COOKIES", "false")
                 .args(["serve", "--config"])
-                .arg(config::write(&plan.data, plan.ports)?);
+                .arg(&configuration.file);
             command
         },
         log("origin"),
@@ -217,20 +249,21 @@ fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
 
     let mut workerd = Program::start(
         "workerd",
-        workerd(workspace, plan, origin_address, kv)?,
+        workerd(workspace, plan, &configuration, origin_address, kv)?,
         log("workerd"),
     )?;
     let workerd_address = workerd.address("http")?;
 
     let mut spin = Program::start(
         "the component's host",
-        host(workspace, plan, origin_address, kv),
+        host(workspace, plan, &configuration, origin_address, kv),
         log("spin"),
     )?;
     let spin_address = spin.address("http")?;
 
     Ok(Running {
-        programs: vec![origin, workerd, spin],
+        programs: vec![cms, origin, workerd, spin],
+        brand: configuration.brand,
         addresses: Addresses {
             origin: origin_address,
             native,
@@ -251,6 +284,7 @@ fn mediaflow(workspace: &Workspace) -> Command {
 fn workerd(
     workspace: &Workspace,
     plan: &Plan,
+    configuration: &Configuration,
     origin: SocketAddr,
     kv: SocketAddr,
 ) -> Result<Command> {
@@ -260,7 +294,7 @@ fn workerd(
         .envs(&plan.variables)
         .env("MEDIAFLOW_ORIGIN", format!("http://{origin}"))
         .env("MEDIAFLOW_EDGE_ID", "workerd")
-        .env("MEDIAFLOW_BRANDS", config::edge_brands())
+        .env("MEDIAFLOW_BRANDS", &configuration.edge_brands)
         // Plain HTTP on loopback: a browser would drop a `Secure` cookie.
         .env("MEDIAFLOW_SECURE_COOKIES", "false")
         .args(["serve", bundle::WORKERD_CONFIG, "--experimental"])
@@ -275,7 +309,13 @@ fn workerd(
 }
 
 /// The host of the Spin component. Spin's variables have no prefix of ours.
-fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, kv: SocketAddr) -> Command {
+fn host(
+    workspace: &Workspace,
+    plan: &Plan,
+    configuration: &Configuration,
+    origin: SocketAddr,
+    kv: SocketAddr,
+) -> Command {
     let mut command = Command::new(workspace.target.join("debug/mediaflow-edge-host"));
     for (name, value) in &plan.variables {
         if let Some(name) = name.strip_prefix("MEDIAFLOW_") {
@@ -286,7 +326,7 @@ fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, kv: SocketAddr) 
         .current_dir(&workspace.root)
         .env("SPIN_VARIABLE_ORIGIN_URL", format!("http://{origin}"))
         .env("SPIN_VARIABLE_EDGE_ID", "spin")
-        .env("SPIN_VARIABLE_BRANDS", config::edge_brands())
+        .env("SPIN_VARIABLE_BRANDS", &configuration.edge_brands)
         .env("SPIN_VARIABLE_SECURE_COOKIES", "false")
         .arg("--component")
         .arg(bundle::component_file(workspace))
@@ -296,27 +336,32 @@ fn host(workspace: &Workspace, plan: &Plan, origin: SocketAddr, kv: SocketAddr) 
     command
 }
 
-fn print_ways_in(addresses: &Addresses, plan: &Plan) {
+fn print_ways_in(running: &Running, plan: &Plan) {
+    let brand = &running.brand;
     let Addresses {
         origin,
         native,
         workerd,
         spin,
         ..
-    } = addresses;
+    } = running.addresses;
     println!(
         "
 Everything runs; Ctrl-C stops it. Logs are in {logs}.
 
-  reader page   http://{workerd}/r/{BRAND}
-  a feed        http://{workerd}/v1/feed/{BRAND}/{SURFACE}?explain=1
-  the same from the component   http://{spin}/v1/feed/{BRAND}/{SURFACE}
-  and from the origin's edge    http://{native}/v1/feed/{BRAND}/{SURFACE}
-  admin API     http://{origin}/admin/v1/brands/{BRAND}
+  reader page   http://{workerd}/r/{brand}
+  a feed        http://{workerd}/v1/feed/{brand}/{SURFACE}?explain=1
+  the same from the component   http://{spin}/v1/feed/{brand}/{SURFACE}
+  and from the origin's edge    http://{native}/v1/feed/{brand}/{SURFACE}
+  admin API     http://{origin}/admin/v1/brands/{brand}
+
+Send it readers (their clicks against those of an editorial front page):
+
+  target/debug/mediaflow simulate drive --edge http://{native}
 
 Pin a story to the first place for an hour (its id is an item's `id` in the feed):
 
-  curl -X POST http://{origin}/admin/v1/brands/{BRAND}/surfaces/{SURFACE}/pins \\
+  curl -X POST http://{origin}/admin/v1/brands/{brand}/surfaces/{SURFACE}/pins \\
     -H 'authorization: Bearer {token}' -H 'content-type: application/json' \\
     -d '{{\"content_id\": \"ID\", \"slot\": 0, \"ttl_min\": 60}}'
 ",

@@ -25,21 +25,23 @@ pub struct Program {
     name: &'static str,
     child: Child,
     log: PathBuf,
-    listening: Receiver<Listening>,
+    heard: Receiver<Listening>,
+    /// What it has said so far: listeners come in an order of its own.
+    known: Vec<Listening>,
 }
 
 /// What a program said when it was ready to be spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listening {
     /// Which of its listeners; `http` where there is but one.
-    pub what: String,
+    pub role: String,
     /// Where.
     pub address: SocketAddr,
 }
 
 impl Program {
     /// Starts a program. Its output goes to `log`; a line on its standard output that is
-    /// `{"event":"listening","what":"origin","addr":"127.0.0.1:8080"}`, or workerd's
+    /// `{"event":"listening","role":"origin","addr":"127.0.0.1:8080"}`, or workerd's
     /// `{"event":"listen","socket":"http","port":8787}`, tells where it listens.
     pub fn start(name: &'static str, mut command: Command, log: PathBuf) -> Result<Self> {
         if let Some(folder) = log.parent() {
@@ -53,14 +55,14 @@ impl Program {
             .stderr(file.try_clone()?)
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
-        let (heard, listening) = channel();
+        let (say, heard) = channel();
         if let Some(stdout) = child.stdout.take() {
             thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                     // A full disk must not end the program whose output this is.
                     let _ = writeln!(file, "{line}");
                     if let Some(listener) = parse_listening(&line) {
-                        let _ = heard.send(listener);
+                        let _ = say.send(listener);
                     }
                 }
             });
@@ -69,20 +71,24 @@ impl Program {
             name,
             child,
             log,
-            listening,
+            heard,
+            known: Vec::new(),
         })
     }
 
-    /// Waits until it says where `what` listens.
+    /// Waits until it says where the listener of this role is.
     ///
     /// # Errors
     /// When it ends or takes too long; the message carries the end of its log.
-    pub fn address(&mut self, what: &str) -> Result<SocketAddr> {
+    pub fn address(&mut self, role: &str) -> Result<SocketAddr> {
         let begun = Instant::now();
         loop {
-            match self.listening.recv_timeout(Duration::from_millis(100)) {
-                Ok(found) if found.what == what => return Ok(found.address),
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            if let Some(found) = self.known.iter().find(|known| known.role == role) {
+                return Ok(found.address);
+            }
+            match self.heard.recv_timeout(Duration::from_millis(100)) {
+                Ok(found) => self.known.push(found),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     let status = self.child.wait()?;
                     bail!(
@@ -94,7 +100,7 @@ impl Program {
             }
             if begun.elapsed() > READY_TIMEOUT {
                 bail!(
-                    "{} did not say within {} s where its {what} listens:\n{}",
+                    "{} did not say within {} s where its {role} listener is:\n{}",
                     self.name,
                     READY_TIMEOUT.as_secs(),
                     tail(&self.log)
@@ -144,11 +150,11 @@ fn parse_listening(line: &str) -> Option<Listening> {
     let text = |key: &str| event[key].as_str().map(str::to_owned);
     match event["event"].as_str()? {
         "listening" => Some(Listening {
-            what: text("what").unwrap_or_else(|| "http".into()),
+            role: text("role").unwrap_or_else(|| "http".into()),
             address: event["addr"].as_str()?.parse().ok()?,
         }),
         "listen" => Some(Listening {
-            what: text("socket")?,
+            role: text("socket")?,
             address: SocketAddr::from((
                 [127, 0, 0, 1],
                 u16::try_from(event["port"].as_u64()?).ok()?,
@@ -164,12 +170,12 @@ mod tests {
 
     #[test]
     fn every_programs_way_to_say_it_listens_is_understood() {
-        let ours = r#"{"event":"listening","what":"edge","addr":"127.0.0.1:8081"}"#;
+        let ours = r#"{"event":"listening","role":"edge","addr":"127.0.0.1:8081"}"#;
         let host = r#"{"event":"listening","addr":"127.0.0.1:3000"}"#;
         let workerd = r#"{"event":"listen","socket":"http","port":8787}"#;
         let found = [ours, host, workerd].map(|line| {
             let found = parse_listening(line).unwrap();
-            format!("{} {}", found.what, found.address)
+            format!("{} {}", found.role, found.address)
         });
         assert_eq!(
             found,

@@ -13,8 +13,6 @@ use sha2::{Digest, Sha256};
 const EDITOR: &str = "developer";
 /// The variable that only `up` reads: the editor's token, of which the origin knows the hash.
 pub const ADMIN_TOKEN: &str = "MEDIAFLOW_DEV_ADMIN_TOKEN";
-/// Publishes one story without a CMS; its secret is shared with nobody.
-const WEBHOOK_SOURCE: &str = "daily-wp";
 
 /// Names and values, as they go into the environment of every process.
 pub type Variables = BTreeMap<String, String>;
@@ -50,10 +48,6 @@ fn invent() -> Result<Variables> {
             format!("{EDITOR}|*=admin|{admin_hash}"),
         ),
         (ADMIN_TOKEN, admin),
-        (
-            "MEDIAFLOW_WEBHOOK_SECRETS",
-            format!("{WEBHOOK_SOURCE}:{}", random_hex(32)?),
-        ),
     ];
     Ok(variables
         .into_iter()
