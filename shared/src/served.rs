@@ -48,7 +48,7 @@ pub enum Arm {
 }
 
 /// What a request brings besides the reader: everything here is part of the feed's identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Context {
     /// Device class.
     pub device: Device,
@@ -58,6 +58,18 @@ pub struct Context {
     pub section: u8,
     /// ISO 639-1 as big-endian letters, 0 = any.
     pub language: u16,
+}
+
+impl Default for Context {
+    /// Nothing known: no section either, which is not topic 0.
+    fn default() -> Self {
+        Self {
+            device: Device::Other,
+            country: 0,
+            section: crate::topics::TOPICS as u8,
+            language: 0,
+        }
+    }
 }
 
 /// The request as ranking sees it.
