@@ -52,6 +52,14 @@ impl Headers {
         }
     }
 
+    /// All values; `name` in lower case.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(k, _)| *k == name)
+            .map(|(_, v)| v.as_str())
+    }
+
     /// The first value; `name` in lower case.
     #[must_use]
     pub fn first(&self, name: &str) -> Option<&str> {

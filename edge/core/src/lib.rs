@@ -4,18 +4,41 @@
 //! translates a request into [`Request`], awaits [`Edge::handle`], sends the [`Response`], and then (in `waitUntil`
 //! or a spawned task) awaits [`Edge::run_deferred`] for every item of `response.deferred`.
 //!
+//! The path of a feed: [`routes`] → [`feed_request`] (what is asked) → [`ladder`] (front, rules, model from
+//! [`memory`]) → [`visitor`] (consent, [`token`], profile) → [`compose`] (`shared` ranks and writes) → [`feed_route`]
+//! (headers) → [`outbox`] (the served record, after the response).
+//!
 //! Never here: a vendor's name, a socket, a thread. A feed is always answered: bad bytes in a store or a cookie
 //! mean the next rung of the ladder, never a 5xx.
 
 pub mod config;
-mod deferred;
-mod edge;
-pub mod http;
 pub mod limits;
-pub mod memory;
 pub mod platform;
+
+pub mod http;
+pub mod params;
+pub mod problem;
 pub mod routes;
+
+mod edge;
+pub mod memory;
+
 pub mod token;
+pub mod visitor;
+
+pub mod compose;
+pub mod cors;
+pub mod feed_request;
+pub mod feed_route;
+pub mod ladder;
+
+pub mod events_route;
+pub mod me_route;
+mod page;
+
+mod deferred;
+pub mod heartbeat;
+pub mod outbox;
 
 #[cfg(test)]
 mod testing;

@@ -2,6 +2,10 @@
 
 /// Bytes of a request body at most: 200 events of a rich client fit twice.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Event times further ahead than this are a wrong clock; the same bound as at the origin.
+pub const FUTURE_SKEW_MS: i64 = 5 * 60_000;
+/// Event times further back than this are a wrong clock, or a queue nobody should trust.
+pub const PAST_SKEW_MS: i64 = 30 * 86_400_000;
 /// Events in one batch at most: what a page view produces, not a dump.
 pub const EVENTS_MAX: usize = 200;
 /// Bytes of a path at most: the longest of ours is under 150.
@@ -28,6 +32,8 @@ pub const TOKEN_TTL_MIN: u32 = 180 * 24 * 60;
 pub const SEEN_STEP_MS: i64 = 10_000;
 /// After this long without activity the slow profile is asked again: another device may have been used.
 pub const IDLE_MS: i64 = 30_000;
+/// However active the reader is here, the slow profile is asked for at least this often.
+pub const ASKED_MS_MAX: i64 = 5 * 60_000;
 /// A pause after which a new session is counted.
 pub const SESSION_GAP_MS: i64 = 30 * 60_000;
 /// A profile older than this counts as stale (rung 1), in minutes: a week.

@@ -1,6 +1,6 @@
 //! Slow profiles just read from storage: a client that ignores cookies must not cost a read every time.
 
-use crate::limits::{PROFILE_HELD_MS, PROFILES_HELD_MAX};
+use crate::limits::{PROFILE_HELD_MS, PROFILES_HELD_MAX, RETRY_AFTER_FAILURE_MS};
 use mediaflow_shared::id::Pseudonym;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,13 +13,16 @@ struct Known {
 
 /// Bounded in number and time.
 #[derive(Debug, Default)]
-pub struct Profiles(Mutex<HashMap<Pseudonym, Known>>);
+pub struct Profiles {
+    known: Mutex<HashMap<Pseudonym, Known>>,
+    failed_ms: Mutex<Option<i64>>,
+}
 
 impl Profiles {
     /// What storage said a moment ago: `None` = not asked lately, `Some(None)` = there is none.
     #[must_use]
     pub fn lately(&self, reader: Pseudonym, now_ms: i64) -> Option<Option<Vec<u8>>> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         map.get(&reader)
             .filter(|k| (0..PROFILE_HELD_MS).contains(&(now_ms - k.at_ms)))
             .map(|k| k.blob.clone())
@@ -27,7 +30,7 @@ impl Profiles {
 
     /// Remembers an answer of storage.
     pub fn remember(&self, reader: Pseudonym, blob: Option<Vec<u8>>, now_ms: i64) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= PROFILES_HELD_MAX {
             map.retain(|_, k| now_ms - k.at_ms < PROFILE_HELD_MS);
         }
@@ -44,9 +47,26 @@ impl Profiles {
 
     /// Forgets a reader at once (reset, consent withdrawn).
     pub fn forget(&self, reader: Pseudonym) {
-        self.0
+        self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&reader);
+    }
+
+    /// Whether storage failed a moment ago: then it is left in peace, and readers do not wait for its deadline.
+    #[must_use]
+    pub fn failing(&self, now_ms: i64) -> bool {
+        self.failed_ms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|f| now_ms - f < RETRY_AFTER_FAILURE_MS)
+    }
+
+    /// Notes a failure.
+    pub fn failed(&self, now_ms: i64) {
+        *self
+            .failed_ms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(now_ms);
     }
 }
