@@ -127,7 +127,7 @@ mod tests {
         let sources = all["source"].as_array().unwrap();
         assert_eq!(sources.len(), 12);
         assert!(sources.iter().all(|s| {
-            s["url"]
+            s["base_url"]
                 .as_str()
                 .unwrap()
                 .starts_with("http://127.0.0.1:9/")

@@ -13,6 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const JSON: &str = "application/vnd.api+json";
 
+/// Relationships worth including.
+pub const RELATIONSHIPS: [&str; 5] = [
+    "uid",
+    "field_image",
+    "field_section",
+    "field_tags",
+    "field_series",
+];
+
 fn error(status: u16, title: &str, detail: &str) -> Reply {
     let body = json!({
         "jsonapi": version(),
@@ -333,14 +342,7 @@ fn term(kind: &str, id: &str, name: &str) -> Value {
 }
 
 fn included(shown: &[(&Item, State)], wanted: &BTreeSet<&str>) -> Result<Vec<Value>, Reply> {
-    let known = [
-        "uid",
-        "field_image",
-        "field_section",
-        "field_tags",
-        "field_series",
-        "node_type",
-    ];
+    let known = RELATIONSHIPS;
     if let Some(other) = wanted.iter().find(|w| !known.contains(w)) {
         let detail = format!(
             "`{other}` is not a valid relationship field name. Possible values: {}.",

@@ -2,6 +2,8 @@
 
 use super::quoted;
 use crate::brands::{Brand, Wire};
+use crate::cms::drupal;
+use mediaflow_shared::topics;
 use std::fmt::Write as _;
 
 /// Our field → where the source has it.
@@ -75,24 +77,36 @@ pub(super) fn source(out: &mut String, b: &Brand, base_url: &str, poll_s: u32) {
     };
     let _ = writeln!(
         out,
-        "[[source]]\nslug = {}\nbrand = {}\nkind = {}\nurl = {}\npoll_s = {poll_s}",
+        "[[source]]\nslug = {}\nbrand = {}\nkind = {}\nbase_url = {}\npoll_interval_s = {poll_s}",
         quoted(b.source),
         quoted(b.slug),
         quoted(kind),
         quoted(&format!("{base_url}/{}{path}", b.source)),
     );
+    if b.wire == Wire::Drupal {
+        let fields = drupal::RELATIONSHIPS.map(quoted).join(", ");
+        let _ = writeln!(out, "node_types = [\"article\"]\ninclude = [{fields}]");
+    }
+    taxonomy(out, b);
     let fields = match b.wire {
         Wire::Nested => NESTED,
         Wire::Lines => LINES,
         Wire::Epoch => EPOCH,
-        Wire::Wordpress | Wire::Drupal => {
-            out.push('\n');
-            return;
-        }
+        Wire::Wordpress | Wire::Drupal => &[],
     };
-    out.push_str("\n[source.fields]\n");
+    if !fields.is_empty() {
+        out.push_str("\n[source.mapping]\n");
+    }
     for (ours, theirs) in fields {
         let _ = writeln!(out, "{ours} = {}", quoted(theirs));
     }
     out.push('\n');
+}
+
+fn taxonomy(out: &mut String, b: &Brand) {
+    out.push_str("\n[source.taxonomy]\n");
+    for (name, topic) in b.taxonomy() {
+        let slug = topics::topic(topic).map_or("", |t| t.slug);
+        let _ = writeln!(out, "{} = {}", quoted(&name), quoted(slug));
+    }
 }
