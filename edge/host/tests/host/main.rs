@@ -5,6 +5,7 @@
     reason = "a test that cannot go on should say where"
 )]
 
+mod edge;
 mod isolation;
 mod program;
 mod stores;
