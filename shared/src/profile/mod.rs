@@ -1,10 +1,11 @@
 //! The reader's profile: what is known about a reader, small enough to travel in a cookie.
 //!
 //! [`blob`] is the wire form (at most [`blob::BLOB_BYTES_MAX`] bytes); [`fold`] is how an interaction changes a
-//! profile, the same at the edge and at the origin. Absent sections cost nothing.
+//! profile, the same at the edge and at the origin; [`words`] says what is held. Absent sections cost nothing.
 
 pub mod blob;
 pub mod fold;
+pub mod words;
 
 use crate::time::Minute;
 use crate::topics::{LANES, TOPICS};
