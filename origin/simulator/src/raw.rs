@@ -34,7 +34,7 @@ pub fn raw_item(item: &Item, state: State, root: &str, ingested_at: Timestamp) -
             url: item.image_url(root),
             alt: item.title.clone(),
         }],
-        url: item.url(),
+        url: item.link(root),
         language: Some(item.story.language.code().to_owned()),
         status: if state.live {
             Status::Published

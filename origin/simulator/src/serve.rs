@@ -1,15 +1,15 @@
 //! The content systems over HTTP: one listener, a path prefix per source, items appearing as the clock runs.
 //!
-//! `/{source}/…` is that source's system; `/img/<seed>.svg` its pictures; `/` lists the sources. Bound to loopback by
+//! `/{source}/…` is that source's system, `/{source}/<number>/<words>` the page of an item; `/img/<seed>.svg` its pictures; `/` lists the sources. Bound to loopback by
 //! the callers; nothing here is meant for the open network.
 
 use crate::brands::{BRANDS, Wire, source_index};
 use crate::clock::Clock;
-use crate::cms::{Params, Reply, Shelf, custom, drupal, wordpress};
+use crate::cms::{Params, Reply, Shelf, custom, drupal, escape, wordpress};
 use crate::error::SimulatorError;
 use crate::limits::{DAYS_HELD_MAX, HTTP_TIMEOUT_S, WEBHOOK_TICK_MS};
 use crate::webhook;
-use crate::world::{Change, Item, World, day_of};
+use crate::world::{Change, Item, State, World, day_of};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State as AxumState};
@@ -204,6 +204,14 @@ fn route(shelf: &Shelf<'_>, brand: usize, rest: &str, query: &str) -> Reply {
     const POSTS: &str = "wp-json/wp/v2/posts";
     const NODES: &str = "jsonapi/node/article";
     let params = Params::parse(query);
+    let number = rest
+        .split_once('/')
+        .and_then(|(n, _)| n.parse::<u64>().ok());
+    if let Some((item, state)) =
+        number.and_then(|n| shelf.items.iter().find(|(i, _)| i.number == n))
+    {
+        return page(item, *state, shelf.root);
+    }
     match BRANDS[brand].wire {
         Wire::Wordpress if rest == POSTS => wordpress::posts(shelf, &params),
         Wire::Wordpress => match rest.strip_prefix(POSTS).and_then(|r| r.strip_prefix('/')) {
@@ -228,6 +236,35 @@ fn missing(path: &str) -> Reply {
         status: 404,
         headers: vec![("content-type", "application/json".into())],
         body: body.to_string(),
+    }
+}
+
+/// An item's page as a reader opens it from a feed.
+fn page(item: &Item, state: State, root: &str) -> Reply {
+    let headers = vec![("content-type", String::from("text/html; charset=utf-8"))];
+    if !state.live {
+        return Reply {
+            status: 410,
+            headers,
+            body: String::from("<!doctype html><title>Gone</title><p>Withdrawn.</p>"),
+        };
+    }
+    let (title, brand) = (escape(&item.title), item.brand());
+    let body = format!(
+        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><title>{title}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><style>body{{max-width:40em;margin:2em auto;\
+         padding:0 1em;font:1.1em/1.6 Georgia,serif}}img{{max-width:100%}}</style></head><body><p>{}</p>\
+         <h1>{title}</h1><p>{}</p><img src=\"{}\" alt=\"\">{}</body></html>",
+        brand.language.code(),
+        escape(brand.name),
+        escape(&item.author_name().unwrap_or_default()),
+        item.image_url(root),
+        item.story.body_html(state.revision),
+    );
+    Reply {
+        status: 200,
+        headers,
+        body,
     }
 }
 

@@ -121,15 +121,21 @@ impl Item {
         ContentId::of(self.brand().source, &self.original_id())
     }
 
-    /// Canonical URL: the syndicated copy names its own site.
+    /// Path of its page on the simulated server.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub fn path(&self) -> String {
         format!(
-            "{}/{}/{}",
-            self.brand().site,
+            "/{}/{}/{}",
+            self.brand().source,
             self.number,
             slug(&self.title)
         )
+    }
+
+    /// Canonical URL, below a server's base URL: the page really is there.
+    #[must_use]
+    pub fn link(&self, base: &str) -> String {
+        format!("{base}{}", self.path())
     }
 
     /// The byline, or `None` for the two percent that have none.

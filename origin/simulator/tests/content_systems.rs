@@ -158,6 +158,11 @@ async fn a_wordpress_post_has_the_shape_of_the_rest_api() {
     let picture = e["wp:featuredmedia"][0]["source_url"].as_str().unwrap();
     let svg = reqwest::get(picture).await.unwrap();
     assert_eq!(svg.headers()["content-type"], "image/svg+xml");
+    let page = reqwest::get(p["link"].as_str().unwrap()).await.unwrap();
+    assert!(
+        page.text().await.unwrap().contains("<h1>"),
+        "a story can be opened"
+    );
     let (_, bare) = json(&base).await;
     assert!(bare[0]["_embedded"].is_null());
     assert_eq!(

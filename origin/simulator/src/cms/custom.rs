@@ -85,7 +85,7 @@ fn nested_story(item: &Item, state: State, root: &str) -> Value {
         "key": item.original_id(),
         "state": if state.live { "LIVE" } else { "PULLED" },
         "kind": match item.kind { Kind::Video => "clip", Kind::Gallery => "gallery", _ => "story" },
-        "permalink": item.url(),
+        "permalink": item.link(root),
         "lang": item.story.language.code(),
         "attributes": {
             "headline": {"text": item.title},
@@ -145,7 +145,7 @@ fn line(item: &Item, state: State, root: &str) -> Value {
         "sections": item.categories().join("|"),
         "labels": item.story.tags(),
         "pictures": [{"src": item.image_url(root), "caption": item.title}],
-        "link": item.url(),
+        "link": item.link(root),
         "series": item.series_name(),
         "form": match item.kind { Kind::Recipe => "recipe", Kind::Video => "video", _ => "text" },
         "live": state.live,
@@ -200,7 +200,7 @@ fn epoch_post(item: &Item, state: State, root: &str) -> Value {
         "kw": item.story.tags().join(", "),
         "img": item.image_url(root),
         "img_alt": item.title,
-        "href": item.url(),
+        "href": item.link(root),
         "series": item.series_name().unwrap_or_default(),
         "hidden": u8::from(!state.live),
     })

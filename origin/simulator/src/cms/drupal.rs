@@ -6,7 +6,7 @@
 
 use super::{Params, Reply, Shelf, atom, escape};
 use crate::limits::DRUPAL_PAGE_MAX;
-use crate::world::{Item, State, slug, uuid};
+use crate::world::{Item, State, uuid};
 use mediaflow_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -317,12 +317,12 @@ fn node(item: &Item, state: State, shelf: &Shelf<'_>) -> Value {
             "promote": true,
             "sticky": false,
             "default_langcode": true,
-            "path": {"alias": format!("/{}/{}", item.number, slug(&item.title)), "pid": item.number,
+            "path": {"alias": item.path(), "pid": item.number,
                 "langcode": item.story.language.code()},
             "body": {"value": html, "format": "basic_html", "processed": html,
                 "summary": escape(&item.story.summary())},
-            "field_embargo_until": item.embargo_until.map(atom),
-            "field_canonical_url": item.url(),
+            "publish_on": item.embargo_until.map(atom),
+            "field_canonical_url": item.link(shelf.root),
         },
         "relationships": {
             "node_type": {"data": {"type": "node_type--node_type", "id": uuid(&[6]),

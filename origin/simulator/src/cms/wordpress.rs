@@ -240,7 +240,7 @@ pub fn post(item: &Item, state: State, shelf: &Shelf<'_>, embed: bool) -> Value 
         "slug": slug(&item.title),
         "status": status(state),
         "type": "post",
-        "link": item.url(),
+        "link": item.link(shelf.root),
         "title": {"rendered": texturize(&item.title)},
         "content": {"rendered": body(item, state, shelf.root), "protected": false},
         "excerpt": {"rendered": format!("<p>{}</p>\n", texturize(&item.story.summary())), "protected": false},
