@@ -1,5 +1,7 @@
 //! The embedded adapter keeps the promises of every port.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::sync::{Arc, Mutex};
 
 use mediaflow_embedded::{Embedded, EmbeddedOptions};

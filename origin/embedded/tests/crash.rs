@@ -1,6 +1,8 @@
 //! kill -9 at random moments: what was acknowledged is there exactly once, and state, progress
 //! and outbox agree. The test runs itself again as the process that is killed.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

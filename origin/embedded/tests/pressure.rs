@@ -1,5 +1,7 @@
 //! Back-pressure, and what group commit reaches.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::sync::Arc;
 use std::time::Instant;
 
