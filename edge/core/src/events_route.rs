@@ -11,7 +11,7 @@ use crate::feed_request::{device, device_name};
 use crate::http::{Request, Response};
 use crate::limits::{EVENTS_MAX, FUTURE_SKEW_MS, PAST_SKEW_MS};
 use crate::me_route::mute_of;
-use crate::outbox::{Batch, Sent};
+use crate::outbox::{Batch, Sent, own};
 use crate::platform::Platform;
 use crate::problem::{Kind, Problem, echo};
 use crate::routes::Status;
@@ -113,8 +113,8 @@ pub async fn answer<P: Platform>(
     let accepted = out.len();
     let batch = Batch {
         body: serde_json::to_vec(&out).unwrap_or_default(),
-        agent: echo_header(request, "user-agent"),
-        traceparent: echo_header(request, "traceparent"),
+        agent: own::passed_on(request, "user-agent"),
+        traceparent: own::passed_on(request, "traceparent"),
     };
     let queued = hold(edge, platform, batch, &mut later).await?;
     let body = json!({"accepted": accepted, "queued": queued, "rejected": rejected});
@@ -132,11 +132,6 @@ pub async fn answer<P: Platform>(
     }
     response.deferred = later;
     Ok(response)
-}
-
-fn echo_header(request: &Request, name: &str) -> String {
-    let value = request.headers.first(name).unwrap_or("");
-    value.chars().filter(char::is_ascii).take(256).collect()
 }
 
 /// Sends a batch, or takes it over for a retry; answers whether it waits here.

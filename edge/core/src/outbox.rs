@@ -3,6 +3,7 @@
 //! A batch of events leaves the queue only after the origin took it: a flush that its platform ends half-way loses
 //! nothing, and a batch sent twice is counted once, since (source, id) deduplicates at the origin.
 
+pub mod own;
 mod queue;
 mod report;
 

@@ -53,6 +53,8 @@ pub struct Brand {
     pub group: String,
     /// Served when every store is down and nothing is in memory (rung 4).
     pub default_feed: Vec<DefaultItem>,
+    /// Items are read on the edge's own article page instead of at their URL (demonstrations).
+    pub read_here: bool,
     /// Key of its model.
     pub model_key: String,
     /// [`name_hash`] of the slug.
@@ -97,6 +99,8 @@ struct BrandText {
     group: Option<String>,
     #[serde(default)]
     default_feed: Vec<DefaultItem>,
+    #[serde(default)]
+    read_here: bool,
 }
 
 /// Reads the JSON array.
@@ -161,6 +165,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Brand>, ConfigError> {
             surfaces,
             origins: b.origins,
             default_feed: b.default_feed,
+            read_here: b.read_here,
         });
     }
     Ok(brands)

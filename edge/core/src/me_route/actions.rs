@@ -4,13 +4,13 @@ use crate::Edge;
 use crate::config::Brand;
 use crate::deferred::Deferred;
 use crate::http::Request;
-use crate::outbox::Batch;
+use crate::outbox::own;
 use crate::params::Params;
 use crate::platform::Platform;
 use crate::problem::{Kind, Problem, echo};
 use crate::token::{Token, cookie, reader};
 use crate::visitor::{Consent, Visitor, keep, note, note_mute, profile_of};
-use mediaflow_shared::event::{Event, EventData, EventType, MuteTarget};
+use mediaflow_shared::event::{EventData, EventType, MuteTarget};
 use mediaflow_shared::front::Front;
 use mediaflow_shared::id::{ContentId, Pseudonym, name_hash};
 use mediaflow_shared::profile::Mute;
@@ -76,6 +76,20 @@ struct Text {
     back: Option<String>,
 }
 
+impl Text {
+    /// A button says all in one value: `less:<id>`, `mute:topic:<slug>`, `unmute:author:<hash>`, `reset`.
+    fn press(&mut self, value: &str) {
+        let mut parts = value.splitn(3, ':');
+        self.action = parts.next().unwrap_or("").to_owned();
+        match (self.action.as_str(), parts.next(), parts.next()) {
+            ("less", Some(id), None) => self.content = Some(id.to_owned()),
+            (_, Some("topic"), Some(slug)) => self.topic = Some(slug.to_owned()),
+            (_, Some("author"), Some(who)) => self.author = Some(who.to_owned()),
+            _ => {}
+        }
+    }
+}
+
 /// Reads a body; answers the action, the brand it names and where a form goes back to.
 ///
 /// # Errors
@@ -89,7 +103,7 @@ pub fn parse(body: &[u8], form: bool) -> Result<(Action, Option<String>, Option<
     let t: Text = if form {
         let p = Params::parse(text);
         let own = |name| p.first(name).map(str::to_owned);
-        Text {
+        let mut t = Text {
             action: own("action").unwrap_or_default(),
             brand: own("brand"),
             content: own("content"),
@@ -98,7 +112,11 @@ pub fn parse(body: &[u8], form: bool) -> Result<(Action, Option<String>, Option<
             assertion: own("assertion"),
             mute: None,
             back: own("back"),
+        };
+        if let Some(pressed) = p.first("do") {
+            t.press(pressed);
         }
+        t
     } else {
         serde_json::from_str(text).map_err(|e| {
             let reason = format!(
@@ -208,7 +226,6 @@ impl<P: Platform> Desk<'_, P> {
         data: EventData,
         later: &mut Vec<Deferred>,
     ) -> Result<(), Problem> {
-        let mut id = [0; 16];
         let unavailable = |reason: String| {
             Problem::new(
                 Kind::Unavailable,
@@ -217,35 +234,8 @@ impl<P: Platform> Desk<'_, P> {
                 "try again later: nothing was changed",
             )
         };
-        self.platform
-            .random(&mut id)
+        let batch = own::batch(self.platform, self.request, vec![(kind, data)])
             .map_err(|e| unavailable(e.to_string()))?;
-        let event = Event {
-            specversion: "1.0".into(),
-            id: format!("{:032x}", u128::from_be_bytes(id)),
-            source: format!("urn:mediaflow:edge:{}", self.platform.edge_id()),
-            kind,
-            time: Some(Timestamp(self.platform.now_ms())),
-            subject: data.content_id.map(|c| c.to_string()),
-            datacontenttype: None,
-            traceparent: None,
-            readerid: None,
-            receivedtime: None,
-            data,
-        };
-        let batch = Batch {
-            body: serde_json::to_vec(&[event]).unwrap_or_default(),
-            agent: self
-                .request
-                .headers
-                .first("user-agent")
-                .unwrap_or("")
-                .chars()
-                .filter(char::is_ascii)
-                .take(256)
-                .collect(),
-            traceparent: String::new(),
-        };
         let queue = &self.edge.outbox.events;
         queue.add(batch).map_err(|e| unavailable(e.to_string()))?;
         if !later.contains(&Deferred::Flush) {
