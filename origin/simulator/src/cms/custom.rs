@@ -67,6 +67,14 @@ pub fn nested(shelf: &Shelf<'_>, params: &Params) -> Reply {
                 shelf.base
             )
         });
+        // Where to go on from next time: the last change on this page, which is asked for again.
+        let newest = all
+            .iter()
+            .skip(at)
+            .take(limit)
+            .next_back()
+            .map(|(_, s)| s.modified.0.to_string())
+            .or_else(|| params.one("since").map(str::to_owned));
         let stories: Vec<Value> = all
             .iter()
             .skip(at)
@@ -74,7 +82,7 @@ pub fn nested(shelf: &Shelf<'_>, params: &Params) -> Reply {
             .map(|(i, s)| nested_story(i, *s, shelf.root))
             .collect();
         let body = json!({"result": {
-            "meta": {"total": all.len(), "nextCursor": next, "next": more}, "stories": stories}});
+            "meta": {"total": all.len(), "nextCursor": next, "next": more, "newest": newest}, "stories": stories}});
         Ok(Reply::json(200, "application/json", &body))
     };
     answer().unwrap_or_else(|r| r)
@@ -109,7 +117,13 @@ fn nested_story(item: &Item, state: State, root: &str) -> Value {
 #[must_use]
 pub fn lines(shelf: &Shelf<'_>, params: &Params) -> Reply {
     let answer = || -> Result<Reply, Reply> {
-        let (all, limit) = (changed(shelf, time(params, "after")?), limit(params)?);
+        let all = changed(shelf, time(params, "after")?);
+        // An export is whole unless a page of it is asked for.
+        let limit = if params.one("limit").is_some() {
+            limit(params)?
+        } else {
+            all.len()
+        };
         let mut end = limit.min(all.len());
         // A page never ends between items of the same instant, or the watermark would skip the rest.
         while end > 0 && end < all.len() && all[end].1.modified == all[end - 1].1.modified {
@@ -163,6 +177,13 @@ pub fn epoch(shelf: &Shelf<'_>, params: &Params) -> Reply {
         let at = params
             .number("offset", 0)
             .map_err(|v| refuse("offset", &v))?;
+        let newest = all
+            .iter()
+            .skip(at)
+            .take(limit)
+            .next_back()
+            .map(|(_, s)| (s.modified.0 / 1000).to_string())
+            .or_else(|| params.one("updated_since").map(str::to_owned));
         let posts: Vec<Value> = all
             .iter()
             .skip(at)
@@ -180,7 +201,7 @@ pub fn epoch(shelf: &Shelf<'_>, params: &Params) -> Reply {
                 at + limit
             )
         });
-        let body = json!({"count": all.len(), "more": more, "posts": posts});
+        let body = json!({"count": all.len(), "more": more, "newest": newest, "posts": posts});
         Ok(Reply::json(200, "application/json", &body))
     };
     answer().unwrap_or_else(|r| r)

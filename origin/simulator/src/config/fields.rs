@@ -6,65 +6,65 @@ use crate::cms::drupal;
 use mediaflow_shared::topics;
 use std::fmt::Write as _;
 
-/// Our field → where the source has it.
-type Fields = &'static [(&'static str, &'static str)];
+const NESTED: &str = r#"items = "/result/stories"
+next = "/result/meta/next"
+cursor = { param = "since", at = "/result/meta/newest" }
+id = "/key"
+title = "/attributes/headline/text"
+summary = "/attributes/standfirst/text"
+body = "/attributes/copy/html"
+author = "/attributes/byline/0/displayName"
+categories = { each = "/attributes/sections", at = "/code" }
+tags = { each = "/attributes/keywords", at = "/label" }
+images = { each = "/attributes/visuals", url = "/asset/href", alt = "/asset/alternative" }
+series = "/attributes/strand/title"
+published = "/timing/firstLiveAt"
+modified = "/timing/revisedAt"
+embargo_until = "/timing/heldUntil"
+url = "/permalink"
+language = "/lang"
+status = { at = "/state", map = { LIVE = "published", PULLED = "unpublished" }, default = "draft" }
+kind = { at = "/kind", map = { clip = "video", gallery = "gallery" }, default = "article" }
+"#;
 
-const NESTED: Fields = &[
-    ("original_id", "key"),
-    ("title", "attributes.headline.text"),
-    ("summary", "attributes.standfirst.text"),
-    ("body", "attributes.copy.html"),
-    ("author", "attributes.byline[0].displayName"),
-    ("categories", "attributes.sections[].code"),
-    ("tags", "attributes.keywords[].label"),
-    ("images", "attributes.visuals[].asset.href"),
-    ("images_alt", "attributes.visuals[].asset.alternative"),
-    ("series", "attributes.strand.title"),
-    ("published", "timing.firstLiveAt"),
-    ("modified", "timing.revisedAt"),
-    ("embargo_until", "timing.heldUntil"),
-    ("url", "permalink"),
-    ("language", "lang"),
-    ("status", "state"),
-    ("kind", "kind"),
-];
+const LINES: &str = r#"format = "jsonl"
+id = "/post_id"
+title = "/headline"
+summary = "/teaser"
+body = "/html"
+author = "/writer"
+categories = { at = "/sections", split = "|" }
+tags = "/labels"
+images = { each = "/pictures", url = "/src", alt = "/caption" }
+series = "/series"
+published = "/first_published"
+modified = "/last_edited"
+embargo_until = "/not_before"
+url = "/link"
+language = { value = "en" }
+status = { at = "/live", map = { true = "published", false = "unpublished" }, default = "draft" }
+kind = { at = "/form", map = { recipe = "recipe", video = "video" }, default = "article" }
+"#;
 
-const LINES: Fields = &[
-    ("original_id", "post_id"),
-    ("title", "headline"),
-    ("summary", "teaser"),
-    ("body", "html"),
-    ("author", "writer"),
-    ("categories", "sections"),
-    ("tags", "labels[]"),
-    ("images", "pictures[].src"),
-    ("images_alt", "pictures[].caption"),
-    ("series", "series"),
-    ("published", "first_published"),
-    ("modified", "last_edited"),
-    ("embargo_until", "not_before"),
-    ("url", "link"),
-    ("status", "live"),
-    ("kind", "form"),
-];
-
-const EPOCH: Fields = &[
-    ("original_id", "id"),
-    ("title", "t"),
-    ("summary", "intro"),
-    ("body", "b"),
-    ("author", "by"),
-    ("categories", "cat"),
-    ("tags", "kw"),
-    ("images", "img"),
-    ("images_alt", "img_alt"),
-    ("series", "series"),
-    ("published", "ts"),
-    ("modified", "upd"),
-    ("embargo_until", "hold"),
-    ("url", "href"),
-    ("status", "hidden"),
-];
+const EPOCH: &str = r#"items = "/posts"
+next = "/more"
+cursor = { param = "updated_since", at = "/newest" }
+id = "/id"
+title = "/t"
+summary = "/intro"
+body = "/b"
+author = "/by"
+categories = { at = "/cat", split = ";" }
+tags = { at = "/kw", split = "," }
+images = { each = "", url = "/img", alt = "/img_alt" }
+series = "/series"
+published = "/ts"
+modified = "/upd"
+embargo_until = "/hold"
+url = "/href"
+language = { value = "en" }
+status = { at = "/hidden", map = { 0 = "published", 1 = "unpublished" }, default = "draft" }
+"#;
 
 /// Appends a `[[source]]`.
 pub(super) fn source(out: &mut String, b: &Brand, base_url: &str, poll_s: u32) {
@@ -88,17 +88,14 @@ pub(super) fn source(out: &mut String, b: &Brand, base_url: &str, poll_s: u32) {
         let _ = writeln!(out, "node_types = [\"article\"]\ninclude = [{fields}]");
     }
     taxonomy(out, b);
-    let fields = match b.wire {
+    let mapping = match b.wire {
         Wire::Nested => NESTED,
         Wire::Lines => LINES,
         Wire::Epoch => EPOCH,
-        Wire::Wordpress | Wire::Drupal => &[],
+        Wire::Wordpress | Wire::Drupal => "",
     };
-    if !fields.is_empty() {
-        out.push_str("\n[source.mapping]\n");
-    }
-    for (ours, theirs) in fields {
-        let _ = writeln!(out, "{ours} = {}", quoted(theirs));
+    if !mapping.is_empty() {
+        let _ = write!(out, "\n[source.mapping]\n{mapping}");
     }
     out.push('\n');
 }
