@@ -60,7 +60,7 @@ pub struct CloudflareConfig {
 }
 
 impl CloudflareConfig {
-    /// For `cloudflare://account/namespace`, with the token from [`TOKEN_VARIABLE`].
+    /// For `cloudflare://account/namespace`, with a token the caller read from [`TOKEN_VARIABLE`].
     ///
     /// # Errors
     /// `Invalid` for a malformed URI, `Unauthorized` for an empty token.

@@ -1,4 +1,4 @@
-//! Back-pressure, and what group commit reaches.
+//! Back-pressure, and many callers at once.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -51,7 +51,7 @@ async fn a_full_queue_refuses_and_recovers() {
 
 /// Prints figures; asserts only that every record of every caller arrived.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_callers_share_a_sync() {
+async fn every_record_of_many_callers_arrives() {
     const CALLERS: usize = 256;
     const CALLS: usize = 20;
     let folder = tempfile::tempdir().unwrap();
