@@ -24,12 +24,17 @@ pub const REQUESTS_PER_INSTANCE: usize = 128;
 /// costs memory; waiting for stores is what the surplus over the cores is for.
 pub const IN_FLIGHT_DEFAULT: usize = 128;
 
-/// Instances per request in flight: an instance may still be finishing deferred work when its
-/// permit is already free again.
-pub const INSTANCES_PER_IN_FLIGHT: usize = 2;
+/// Instances per request in flight: an instance may still be finishing deferred work, or may not
+/// have noticed yet that it is free, when its permit is already another's.
+pub const INSTANCES_PER_IN_FLIGHT: usize = 4;
 
-/// Requests that may wait for a permit, per permit; later ones are refused at once.
-pub const WAITING_PER_IN_FLIGHT: usize = 8;
+/// Requests that may wait for a permit; later ones are refused at once. At 10,000 requests a
+/// second this many pass in a tenth of one.
+pub const WAITING_MAX: usize = 1024;
+
+/// Pause before an instance is asked for again when all are taken, which ends within microseconds
+/// unless guests are stuck.
+pub const INSTANCE_RETRY: Duration = Duration::from_millis(1);
 
 /// How long a request waits for a permit before it is refused: a reader would rather retry than
 /// hang, and p99 at half of saturation is meant to be under 10 ms.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -20,21 +20,23 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::handler::ProxyHandler;
+use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler};
 
 use crate::cpu::Epochs;
 use crate::engine::{Ticker, engine};
 use crate::guest::{Guests, Services};
 use crate::limits::{
-    CONNECTIONS_MAX, DRAIN, HEADER_READ_TIMEOUT, INSTANCE_WALL_MAX, REQUEST_BODY_BYTES_MAX,
+    ADMISSION_WAIT, CONNECTIONS_MAX, DRAIN, HEADER_READ_TIMEOUT, INSTANCE_RETRY, INSTANCE_WALL_MAX,
+    REQUEST_BODY_BYTES_MAX,
 };
 use crate::outbound::Outbound;
 use crate::routes::{Missing, instead};
 use crate::settings::Settings;
 use crate::store::cache::CachedStore;
 use crate::store::{Store, StoreError};
-use crate::turns::{Awaited, Gate, turn};
+use crate::turns::{Awaited, Gate, Turn, turn};
 use crate::variables::Variables;
 
 /// Where Spin tells its components the peer's address.
@@ -246,7 +248,7 @@ async fn answer(
     };
     let (turn, awaited) = turn(permit);
     let began = Instant::now();
-    match shared.handler.handle(turn, inward(request, peer)).await {
+    match handled(&shared.handler, turn, inward(request, peer)).await {
         Ok(response) => response.map(|body| Outward { body, awaited }.boxed_unsync()),
         Err(error) => {
             let late = began.elapsed() >= INSTANCE_WALL_MAX;
@@ -255,6 +257,31 @@ async fn answer(
             tracing::warn!(?missing, %error, "request was not answered by the component");
             instead(missing)
         }
+    }
+}
+
+/// The component's answer, once there is an instance for the request.
+async fn handled(
+    handler: &ProxyHandler<Guests>,
+    mut turn: Turn,
+    mut request: Request<WasiBody>,
+) -> Result<Response<WasiBody>, wasmtime::Error> {
+    let began = Instant::now();
+    loop {
+        let error = match handler.handle(turn, request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let taken = error.downcast::<InstantiationError<Turn>>()?;
+        if began.elapsed() >= ADMISSION_WAIT || !taken.error.is::<PoolConcurrencyLimitError>() {
+            return Err(taken.into());
+        }
+        turn = taken.request_data;
+        request = taken
+            .request
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        tokio::time::sleep(INSTANCE_RETRY).await;
     }
 }
 

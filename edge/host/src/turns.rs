@@ -12,14 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::cpu::Verdict;
-use crate::limits::{ADMISSION_WAIT, WAITING_PER_IN_FLIGHT};
+use crate::limits::{ADMISSION_WAIT, WAITING_MAX};
 
 /// The bound on requests inside guests; a bounded number may wait in front of it for a short time.
 #[derive(Debug)]
 pub struct Gate {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    waiting_max: usize,
 }
 
 impl Gate {
@@ -28,7 +27,6 @@ impl Gate {
         Self {
             permits: Arc::new(Semaphore::new(in_flight)),
             waiting: AtomicUsize::new(0),
-            waiting_max: in_flight.saturating_mul(WAITING_PER_IN_FLIGHT),
         }
     }
 
@@ -37,7 +35,7 @@ impl Gate {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Some(permit);
         }
-        let _waiting = Waiting::begin(&self.waiting, self.waiting_max)?;
+        let _waiting = Waiting::begin(&self.waiting)?;
         let permit = timeout(ADMISSION_WAIT, self.permits.clone().acquire_owned()).await;
         permit.ok()?.ok()
     }
@@ -46,9 +44,9 @@ impl Gate {
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
+    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
         let place = Self(waiting);
-        (waiting.fetch_add(1, Ordering::AcqRel) < max).then_some(place)
+        (waiting.fetch_add(1, Ordering::AcqRel) < WAITING_MAX).then_some(place)
     }
 }
 

@@ -217,3 +217,23 @@ async fn open_requests_finish_when_the_host_stops() {
         .unwrap()
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_beyond_the_permits_waits_its_turn_and_is_served() {
+    let Some(world) = world("burst", &["--in-flight", "2"]).await else {
+        return;
+    };
+    let world = Arc::new(world);
+    // Enough to retire instances under way, which is when they are scarce.
+    for _ in 0..20 {
+        let burst: Vec<_> = (0..40)
+            .map(|_| {
+                let world = world.clone();
+                tokio::spawn(async move { world.get("/ok").await })
+            })
+            .collect();
+        for request in burst {
+            assert_eq!(request.await.unwrap().ok(), "ok");
+        }
+    }
+}
