@@ -9,6 +9,7 @@ use memory::{MemoryLog, MemoryState};
 use std::sync::Arc;
 
 use crate::intake::{Intake, TOPIC_RAW};
+use crate::source::{SourceConfig, parse_sources};
 
 /// 2026-11-21T08:00:00Z.
 pub(crate) const NOW_MS: i64 = 1_795_248_000_000;
@@ -65,4 +66,12 @@ pub(crate) async fn raw_items(s: &Stores) -> Vec<RawItem> {
         .iter()
         .map(|r| serde_json::from_slice(&r.record.value).unwrap())
         .collect()
+}
+
+/// A source `src` of the brand `daily`.
+pub(crate) fn source(kind: &str) -> SourceConfig {
+    let text = format!(
+        "[[source]]\nslug='src'\nbrand='daily'\nkind='{kind}'\nbase_url='https://umami.example'"
+    );
+    parse_sources(&text).unwrap().remove(0)
 }

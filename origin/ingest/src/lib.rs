@@ -12,11 +12,28 @@
 
 pub mod error;
 pub mod limits;
+pub mod source;
 
 mod append;
+mod hex;
+mod json;
+
+pub mod custom;
+pub mod drupal;
+pub mod feed;
+pub mod wordpress;
+
+pub mod fetch;
+pub mod poll;
+pub mod ugc;
+pub mod webhook;
+
+pub mod intake;
 
 pub mod collector;
-pub mod intake;
+pub mod import;
+
+mod routes;
 
 #[cfg(test)]
 mod fakes;
@@ -24,3 +41,5 @@ mod fakes;
 pub use collector::{Collector, CollectorConfig};
 pub use error::{IngestError, IngestResult};
 pub use intake::{Intake, Taken};
+pub use routes::{ugc_routes, webhook_routes};
+pub use source::{SourceConfig, SourceKind, parse_sources};
