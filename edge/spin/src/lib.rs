@@ -31,4 +31,13 @@ mod tests {
         assert_eq!(variable("MEDIAFLOW_TOKEN_KEYS"), "token_keys");
         assert_eq!(variable("ORIGIN_URL"), "origin_url");
     }
+
+    #[test]
+    fn the_manifest_passes_on_every_variable_of_the_core() {
+        let manifest = include_str!("../../../spin.toml");
+        for name in mediaflow_edge_core::config::VARIABLES.map(variable) {
+            let passed = format!("\n{name} = \"{{{{ {name} }}}}\"\n");
+            assert!(manifest.contains(&passed), "{name} is missing in spin.toml");
+        }
+    }
 }
