@@ -1,1 +1,279 @@
 //! End-to-end tests over real processes: the harness.
+//!
+//! [`Origin`] is a running `mediaflow serve` on port 0 with its own folder and secrets; [`data`] finds the public data.
+//! A test that needs something absent calls [`skip`], which names it in the run's total.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a harness fails by panicking"
+)]
+
+use mediaflow_shared::event::{Event, EventData, EventType};
+use mediaflow_shared::id::ContentId;
+use mediaflow_shared::time::Timestamp;
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Says that a test could not run and why; the test command counts such lines.
+pub fn skip(test: &str, what: &str) {
+    println!("SKIPPED: {test}: {what}");
+}
+
+/// A folder of the public data beside the checkout, if it is there.
+#[must_use]
+pub fn data(folder: &str) -> Option<PathBuf> {
+    let base = std::env::var_os("MEDIAFLOW_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
+        PathBuf::from,
+    );
+    Some(base.join(folder)).filter(|p| p.is_dir())
+}
+
+/// The binary of this workspace, built when it is not there.
+#[must_use]
+pub fn binary() -> PathBuf {
+    let profile = std::env::current_exe().expect("own path");
+    // target/<profile>/deps/<test> → target/<profile>/mediaflow
+    let path = profile
+        .parent()
+        .and_then(Path::parent)
+        .expect("target folder")
+        .join("mediaflow");
+    static BUILT: std::sync::Once = std::sync::Once::new();
+    BUILT.call_once(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "mediaflow-server"]);
+        if path.parent().is_some_and(|p| p.ends_with("release")) {
+            build.arg("--release");
+        }
+        assert!(
+            build.status().expect("cargo runs").success(),
+            "mediaflow does not build"
+        );
+    });
+    path
+}
+
+/// Admin token of every harness origin.
+pub const TOKEN: &str = "harness-admin-token";
+/// Token of an editor of brand `daily`.
+pub const EDITOR: &str = "harness-editor-token";
+/// Edge token of every harness origin.
+pub const EDGE_TOKEN: &str = "harness-edge-token";
+
+/// A running origin. Dropping it kills it.
+pub struct Origin {
+    child: Child,
+    dir: PathBuf,
+    /// `http://127.0.0.1:PORT` of the origin.
+    pub url: String,
+    /// Of its native edge.
+    pub edge: String,
+    /// Of its KV namespace.
+    pub kv: String,
+}
+
+const CONFIG: &str = r#"
+listen = "127.0.0.1:0"
+edge_listen = "127.0.0.1:0"
+kv_listen = "127.0.0.1:0"
+partitions = 4
+front_rebuild_s = 2
+[[brand]]
+slug = "daily"
+title = "The Daily"
+home_url = "https://daily.example"
+languages = ["en"]
+surfaces = ["home", { slug = "sport", title = "Sport", topic = "sport" }]
+"#;
+
+impl Origin {
+    /// Starts one in `dir`, with what an earlier one left there.
+    #[must_use]
+    pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, CONFIG)
+    }
+
+    /// Starts one with another configuration (the addresses must be port 0).
+    #[must_use]
+    pub fn start_with(dir: &Path, config: &str) -> Self {
+        std::fs::write(dir.join("mediaflow.toml"), config).unwrap();
+        let entry = |name: &str, grants: &str, token: &str| {
+            let out = Command::new(binary())
+                .args(["keys", "admin", name, grants])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .and_then(|mut c| {
+                    use std::io::Write as _;
+                    writeln!(c.stdin.take().expect("piped"), "{token}")?;
+                    c.wait_with_output()
+                })
+                .expect("keys admin runs");
+            String::from_utf8(out.stdout).unwrap().trim().to_owned()
+        };
+        let tokens = format!(
+            "{};{}",
+            entry("root", "*=admin", TOKEN),
+            entry("edda", "daily=editor", EDITOR)
+        );
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(dir.join("origin.log"))
+            .unwrap();
+        let mut child = Command::new(binary())
+            .args(["serve", "--config"])
+            .arg(dir.join("mediaflow.toml"))
+            .env("MEDIAFLOW_TOKEN_KEYS", format!("1:{}", "11".repeat(32)))
+            .env("MEDIAFLOW_READER_KEY", "22".repeat(32))
+            .env("MEDIAFLOW_EXPOSURE_KEY", "33".repeat(16))
+            .env("MEDIAFLOW_LOGIN_KEY", "44".repeat(32))
+            .env("MEDIAFLOW_EDGE_TOKEN", EDGE_TOKEN)
+            .env("MEDIAFLOW_ADMIN_TOKENS", tokens)
+            .env(
+                "MEDIAFLOW_WEBHOOK_SECRETS",
+                format!("wp-daily:{}", "55".repeat(32)),
+            )
+            .env("MEDIAFLOW_SECURE_COOKIES", "0")
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("mediaflow starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let (mut url, mut edge, mut kv) = (String::new(), String::new(), String::new());
+        while url.is_empty() {
+            let Some(Ok(line)) = lines.next() else {
+                panic!(
+                    "origin ended at start: {}",
+                    std::fs::read_to_string(dir.join("origin.log")).unwrap_or_default()
+                );
+            };
+            let told: Value = serde_json::from_str(&line).unwrap_or_default();
+            let addr = format!("http://{}", told["addr"].as_str().unwrap_or(""));
+            match told["role"].as_str() {
+                Some("kv") => kv = addr,
+                Some("edge") => edge = addr,
+                Some("origin") => url = addr,
+                _ => {}
+            }
+        }
+        // Keeps the pipe drained: a full one would block the origin.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            child,
+            dir: dir.to_owned(),
+            url,
+            edge,
+            kv,
+        }
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// What it wrote to its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.join("origin.log")).unwrap_or_default()
+    }
+
+    /// Resident memory now, in bytes.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .unwrap_or_default();
+        let kb = status
+            .lines()
+            .find_map(|l| l.strip_prefix("VmRSS:"))
+            .and_then(|l| l.trim().split(' ').next()?.parse::<u64>().ok());
+        kb.unwrap_or(0) * 1024
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Milliseconds since the epoch.
+#[must_use]
+pub fn now_ms() -> i64 {
+    i64::try_from(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis(),
+    )
+    .unwrap()
+}
+
+/// A raw item as the import route takes it.
+#[must_use]
+pub fn raw_item(id: &str, title: &str, body: &str, age_min: i64) -> Value {
+    json!({
+        "version": 1, "source": "wp-daily", "source_cms": "wordpress", "original_id": id, "brand": "daily",
+        "title": title, "body": format!("<p>{body}</p>"), "author": format!("Author {}", id.len()),
+        "published": now_ms() - age_min * 60_000, "url": format!("https://daily.example/{id}"),
+        "ingested_at": Timestamp(now_ms()),
+    })
+}
+
+/// The content id of [`raw_item`].
+#[must_use]
+pub fn content_id(id: &str) -> ContentId {
+    ContentId::of("wp-daily", id)
+}
+
+/// An event of brand `daily`.
+#[must_use]
+pub fn event(id: &str, kind: EventType, content: ContentId, reader: Option<&str>) -> Event {
+    Event {
+        specversion: "1.0".into(),
+        id: id.to_owned(),
+        source: "https://daily.example/test".into(),
+        kind,
+        time: Some(Timestamp(now_ms())),
+        subject: Some(content.to_string()),
+        datacontenttype: None,
+        traceparent: None,
+        readerid: reader.map(str::to_owned),
+        receivedtime: None,
+        data: EventData {
+            brand: "daily".into(),
+            content_id: Some(content),
+            ..EventData::default()
+        },
+    }
+}
+
+/// Asks again until `done` holds.
+///
+/// # Panics
+/// After `limit`, with what `what` says.
+pub async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    limit: Duration,
+    mut done: impl FnMut() -> F,
+) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(t) = done().await {
+            return t;
+        }
+        assert!(
+            Instant::now() < end,
+            "{what} did not happen within {limit:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

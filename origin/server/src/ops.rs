@@ -1,0 +1,281 @@
+//! Routes for operators and data scientists: imports, dead letters, replays. Admin tokens only.
+
+use crate::served;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use mediaflow_admin::{Role, Tokens};
+use mediaflow_http::{BodyLimits, Problem, body};
+use mediaflow_ingest::collector::{Caller, Collector};
+use mediaflow_ingest::{IngestError, Intake};
+use mediaflow_ports::{EventLog, PortError, StateStore, StoredRecord};
+use mediaflow_publisher::replay;
+use mediaflow_shared::content::RawItem;
+use mediaflow_shared::served::{FeedId, Served};
+use mediaflow_shared::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Deliveries of one import request: some 500 articles with their HTML stay below the body limit.
+pub const IMPORT_ITEMS_MAX: usize = 500;
+/// Body of one import request.
+pub const IMPORT_BYTES_MAX: usize = 16 << 20;
+/// Dead letters of one answer or one replay.
+const LETTERS_MAX: usize = 1000;
+const DEAD: &str = "dead-letters";
+
+/// What the routes need.
+pub struct Ops {
+    /// Topics.
+    pub log: Arc<dyn EventLog>,
+    /// Views.
+    pub state: Arc<dyn StateStore>,
+    /// Content's door.
+    pub intake: Arc<Intake>,
+    /// Events' door.
+    pub collector: Arc<Collector>,
+    /// Who may.
+    pub tokens: Tokens,
+    /// How edges write feeds: titles, addresses, the key of exposures.
+    pub edge: mediaflow_edge_core::Config,
+}
+
+type Answer = Result<Response, Problem>;
+
+/// `/admin/v1/import`, `/admin/v1/dead-letters`, `/admin/v1/replay`.
+pub fn routes(ops: Arc<Ops>) -> Router {
+    Router::new()
+        .route("/admin/v1/import/content", post(import))
+        .route("/admin/v1/dead-letters", get(letters))
+        .route("/admin/v1/dead-letters/replay", post(replay_all))
+        .route("/admin/v1/dead-letters/{partition}/{offset}", get(letter))
+        .route(
+            "/admin/v1/dead-letters/{partition}/{offset}/replay",
+            post(replay_one),
+        )
+        .route("/admin/v1/replay/{feed_id}", get(replay_feed))
+        .with_state(ops)
+}
+
+fn port(e: &PortError) -> Problem {
+    tracing::warn!(error = %e, "a store failed");
+    Problem::unavailable("a store", 1)
+}
+
+fn ingest(e: IngestError) -> Problem {
+    match e {
+        IngestError::Malformed {
+            input,
+            reason,
+            remedy,
+        } => Problem::bad_request(input, reason).remedy(remedy),
+        other => {
+            tracing::warn!(error = %other, "an import was not taken");
+            Problem::unavailable("the event log", 1)
+        }
+    }
+}
+
+impl Ops {
+    fn admin(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        self.tokens.require(headers, "*", Role::Admin).map(drop)
+    }
+
+    async fn dead(&self, limit: usize) -> Result<Vec<(u32, StoredRecord)>, Problem> {
+        let mut all = Vec::new();
+        for p in 0..self.log.partitions(DEAD).await.map_err(|e| port(&e))? {
+            let end = self.log.end(DEAD, p).await.map_err(|e| port(&e))?;
+            let from = end.saturating_sub(limit as u64);
+            let records = self
+                .log
+                .read(DEAD, p, from, limit, 8 << 20)
+                .await
+                .map_err(|e| port(&e))?;
+            all.extend(records.into_iter().map(|r| (p, r)));
+        }
+        all.sort_by_key(|(p, r)| (r.appended_ms, *p, r.offset));
+        let surplus = all.len().saturating_sub(limit);
+        all.drain(..surplus);
+        Ok(all)
+    }
+
+    async fn find(&self, partition: &str, offset: &str) -> Result<(u32, StoredRecord), Problem> {
+        let none = || {
+            Problem::not_found(format!("dead letter {partition}/{offset}"), "there is none")
+                .remedy("`mediaflow dlq list` shows them")
+        };
+        let (p, o): (u32, u64) = partition
+            .parse()
+            .ok()
+            .zip(offset.parse().ok())
+            .ok_or_else(none)?;
+        if p >= self.log.partitions(DEAD).await.map_err(|e| port(&e))? {
+            return Err(none());
+        }
+        let found = self
+            .log
+            .read(DEAD, p, o, 1, 8 << 20)
+            .await
+            .map_err(|e| port(&e))?;
+        found
+            .into_iter()
+            .find(|r| r.offset == o)
+            .map(|r| (p, r))
+            .ok_or_else(none)
+    }
+
+    /// Gives letters to the collector as they are now.
+    async fn again(&self, letters: Vec<(u32, StoredRecord)>) -> Result<Value, Problem> {
+        let (mut accepted, mut duplicates, mut rejected) = (0, 0, Vec::new());
+        for (p, r) in letters {
+            let Ok(text) = std::str::from_utf8(&r.record.value) else {
+                rejected.push(json!({"id": format!("{p}/{}", r.offset), "reason": "is not UTF-8"}));
+                continue;
+            };
+            let report = self
+                .collector
+                .collect(
+                    text,
+                    Caller {
+                        edge: true,
+                        bot: false,
+                    },
+                )
+                .await
+                .map_err(ingest)?;
+            accepted += report.accepted;
+            duplicates += report.duplicates;
+            for x in &report.rejected {
+                rejected.push(json!({"id": format!("{p}/{}", r.offset), "reason": x.refusal.reason, "remedy": x.refusal.remedy}));
+            }
+        }
+        Ok(json!({"accepted": accepted, "duplicates": duplicates, "rejected": rejected}))
+    }
+}
+
+fn shown(p: u32, r: &StoredRecord, with_bytes: bool) -> Value {
+    let header = |name: &str| {
+        r.record
+            .header(name)
+            .map(|v| String::from_utf8_lossy(v).into_owned())
+    };
+    let mut v = json!({
+        "id": format!("{p}/{}", r.offset),
+        "at": Timestamp(r.appended_ms),
+        "reason": header("reason"),
+        "remedy": header("remedy"),
+        "topic": header("topic"),
+    });
+    if with_bytes {
+        v["bytes"] = json!(String::from_utf8_lossy(&r.record.value));
+    }
+    v
+}
+
+async fn import(State(ops): State<Arc<Ops>>, headers: HeaderMap, raw: Body) -> Answer {
+    ops.admin(&headers)?;
+    let limits = BodyLimits {
+        wire_bytes_max: IMPORT_BYTES_MAX,
+        expanded_bytes_max: IMPORT_BYTES_MAX,
+    };
+    let bytes = body::read_bytes(&headers, raw, limits).await?;
+    let mut items: Vec<RawItem> = body::json(body::utf8(&bytes)?)?;
+    if items.len() > IMPORT_ITEMS_MAX {
+        return Err(
+            Problem::bad_request("body", format!("{} items", items.len()))
+                .remedy(format!("send at most {IMPORT_ITEMS_MAX} items a request")),
+        );
+    }
+    for item in &mut items {
+        item.ingested_at = ops.intake.now();
+    }
+    let taken = ops.intake.submit(items).await.map_err(ingest)?;
+    Ok(axum::Json(json!({"new": taken.new, "duplicates": taken.duplicates})).into_response())
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+async fn letters(
+    State(ops): State<Arc<Ops>>,
+    Query(q): Query<Limit>,
+    headers: HeaderMap,
+) -> Answer {
+    ops.admin(&headers)?;
+    let all = ops
+        .dead(q.limit.unwrap_or(50).clamp(1, LETTERS_MAX))
+        .await?;
+    let letters: Vec<Value> = all.iter().map(|(p, r)| shown(*p, r, false)).collect();
+    Ok(axum::Json(json!({ "letters": letters })).into_response())
+}
+
+type Place = Path<(String, String)>;
+
+async fn letter(State(ops): State<Arc<Ops>>, Path((p, o)): Place, headers: HeaderMap) -> Answer {
+    ops.admin(&headers)?;
+    let (p, r) = ops.find(&p, &o).await?;
+    Ok(axum::Json(shown(p, &r, true)).into_response())
+}
+
+async fn replay_one(
+    State(ops): State<Arc<Ops>>,
+    Path((p, o)): Place,
+    headers: HeaderMap,
+) -> Answer {
+    ops.admin(&headers)?;
+    let letter = ops.find(&p, &o).await?;
+    Ok(axum::Json(ops.again(vec![letter]).await?).into_response())
+}
+
+async fn replay_all(State(ops): State<Arc<Ops>>, headers: HeaderMap) -> Answer {
+    ops.admin(&headers)?;
+    let all = ops.dead(LETTERS_MAX).await?;
+    Ok(axum::Json(ops.again(all).await?).into_response())
+}
+
+async fn replay_feed(
+    State(ops): State<Arc<Ops>>,
+    Path(feed_id): Path<String>,
+    headers: HeaderMap,
+) -> Answer {
+    ops.admin(&headers)?;
+    FeedId::parse(&feed_id).map_err(|e| Problem::bad_request("path `feed_id`", e.to_string()))?;
+    let gone = |why: String| {
+        Problem::not_found(format!("feed {feed_id}"), why)
+            .remedy("feeds can be replayed for 48 hours, a moment after they were served")
+    };
+    let stored = ops
+        .state
+        .get(served::VIEW, feed_id.as_bytes())
+        .await
+        .map_err(|e| port(&e))?;
+    let stored = stored.ok_or_else(|| gone("no served record names it".into()))?;
+    let record = Served::decode(&stored).map_err(&gone)?;
+    let inputs = replay::inputs(&record, &*ops.state)
+        .await
+        .map_err(|e| gone(e.to_string()))?;
+    let rules = inputs.rules.as_ref().map(|(r, v)| (r, *v));
+    let body = mediaflow_edge_core::compose::replay(
+        &ops.edge,
+        &record,
+        &inputs.front,
+        rules,
+        &inputs.model,
+    )
+    .map_err(|e| gone(e.to_string()))?;
+    let verdict = if replay::verify(&record, &body).is_ok() {
+        "identical"
+    } else {
+        "differs"
+    };
+    let mut r = ([(header::CONTENT_TYPE, "application/feed+json")], body).into_response();
+    r.headers_mut()
+        .insert("mediaflow-replay", HeaderValue::from_static(verdict));
+    Ok(r)
+}

@@ -1,0 +1,111 @@
+//! The one place where vendors are named: URIs become adapters.
+
+use crate::config::Config;
+use anyhow::{Context, Result};
+use mediaflow_blob_store_cloudflare as cloudflare;
+use mediaflow_blob_store_redis as redis;
+use mediaflow_embedded::Embedded;
+use mediaflow_ports::{BlobStore, Clock, EventLog, PortUri, StateStore, Summary, SystemClock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every topic of the log. The audit keeps its order in one partition.
+const TOPICS: [&str; 5] = [
+    "content.raw",
+    "content.enriched",
+    "events",
+    "served",
+    "dead-letters",
+];
+
+/// The adapters of one process.
+pub struct Stores {
+    /// Topics.
+    pub log: Arc<dyn EventLog>,
+    /// Views, progress, outboxes.
+    pub state: Arc<dyn StateStore>,
+    /// What edges read.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Wall clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Opens what the configuration names and says so in the log.
+///
+/// # Errors
+/// An adapter that is unknown, not built in, or cannot be opened; the message names the port and the remedy.
+pub async fn open(config: &Config) -> Result<Stores> {
+    let mut embedded: BTreeMap<String, Embedded> = BTreeMap::new();
+    let mut database = |uri: &PortUri| -> Result<Embedded> {
+        if let Some(open) = embedded.get(uri.rest()) {
+            return Ok(open.clone());
+        }
+        let path = uri.rest().to_owned();
+        std::fs::create_dir_all(&path)
+            .with_context(|| format!("folder {path} cannot be created"))?;
+        let db = Embedded::open(&path)?;
+        embedded.insert(path, db.clone());
+        Ok(db)
+    };
+    let uri = |name: &str, text: &str| -> Result<PortUri> {
+        text.parse().with_context(|| name.to_owned())
+    };
+
+    let log_uri = uri("event_log", &config.event_log)?;
+    let log = match log_uri.scheme() {
+        "embedded" => database(&log_uri)?.log(),
+        "kafka" => return Err(log_uri.not_built_in("event_log", "kafka").into()),
+        _ => return Err(log_uri.unknown_adapter("event_log", &["embedded"]).into()),
+    };
+    let state_uri = uri("state_store", &config.state_store)?;
+    let state = match state_uri.scheme() {
+        "embedded" => database(&state_uri)?.state(),
+        "redis" => return Err(state_uri.not_built_in("state_store", "redis").into()),
+        _ => {
+            return Err(state_uri
+                .unknown_adapter("state_store", &["embedded"])
+                .into());
+        }
+    };
+    let blob_uri = uri("blob_store", &config.blob_store)?;
+    let blobs: Arc<dyn BlobStore> = match blob_uri.scheme() {
+        "embedded" => database(&blob_uri)?.blobs(),
+        "redis" => Arc::new(redis::RedisBlobs::open(&blob_uri)?),
+        "cloudflare" => {
+            let token = std::env::var(cloudflare::TOKEN_VARIABLE).unwrap_or_default();
+            let config = cloudflare::CloudflareConfig::new(&blob_uri, token, Arc::new(jitter))?;
+            Arc::new(cloudflare::CloudflareBlobs::new(config)?)
+        }
+        _ => {
+            return Err(blob_uri
+                .unknown_adapter("blob_store", &["embedded", "redis", "cloudflare"])
+                .into());
+        }
+    };
+    for summary in [log.summary(), state.summary(), blobs.summary()] {
+        announce(&summary);
+    }
+    for topic in TOPICS {
+        log.ensure_topic(topic, config.partitions).await?;
+    }
+    log.ensure_topic("rules.audit", 1).await?;
+    Ok(Stores {
+        log,
+        state,
+        blobs,
+        clock: Arc::new(SystemClock),
+    })
+}
+
+/// Spreads retries of many processes; without randomness they meet, which costs a retry more.
+fn jitter() -> u64 {
+    getrandom::u64().unwrap_or(0)
+}
+
+fn announce(summary: &Summary) {
+    if summary.warn {
+        tracing::warn!("{}", summary.line);
+    } else {
+        tracing::info!("{}", summary.line);
+    }
+}
