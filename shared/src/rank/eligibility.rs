@@ -172,6 +172,12 @@ impl Mutes {
     }
 }
 
+impl Mutes {
+    fn has_author(&self, author: u32) -> bool {
+        author != 0 && self.authors[..self.n].contains(&(author & 0xFF_FFFF))
+    }
+}
+
 /// Takedown, embargo, expiry: what no rule of an editor overrides.
 fn legal(
     query: &Query<'_>,
@@ -220,7 +226,7 @@ pub(super) fn filter(
     reads: &mut Reads,
     out: &mut Vec<Option<Ineligible>>,
 ) {
-    let f = query.front;
+    let f = query.front.walk();
     let mutes = Mutes::of(query);
     let takedowns = query.rules.is_some_and(|r| !r.takedowns.is_empty());
     let language = query.request.context.language;
@@ -228,35 +234,35 @@ pub(super) fn filter(
         .minute
         .0
         .saturating_sub(u32::from(query.model.age_h_max) * 60);
+    let minute = |b: [u8; 4]| Minute(u32::from_le_bytes(b));
     out.clear();
-    out.extend((0..f.len()).map(|row| {
-        let content = f.content(row);
+    out.extend((0..query.front.len()).map(|row| {
+        let content = ContentId(u64::from_le_bytes(f.id[row]));
         let read = reads.note(content.short(), row);
-        let (embargo, expires) = (f.embargo(row), f.expires(row));
+        let (embargo, expires) = (minute(f.embargo[row]), minute(f.expires[row]));
         if takedowns || (embargo.0 | expires.0) != 0 {
             let why = legal(query, content, embargo, expires);
             if why.is_some() {
                 return why;
             }
         }
-        if f.published(row).0 < oldest && f.item_flags(row) & flag::EVERGREEN == 0 {
+        if minute(f.published[row]).0 < oldest && f.flags[row] & flag::EVERGREEN == 0 {
             return Some(Ineligible::TooOld);
         }
         if read {
             return Some(Ineligible::AlreadyRead);
         }
         // The shift is by at most 50: `Front::parse` refuses a larger topic.
-        if mutes.topics & (1 << (f.main_topic(row) & 63)) != 0 {
+        if mutes.topics & (1 << (f.topic[row] & 63)) != 0 {
             return Some(Ineligible::MutedTopic);
         }
-        let author = f.author(row);
-        if author != 0 && mutes.authors[..mutes.n].contains(&(author & 0xFF_FFFF)) {
+        if mutes.n > 0 && mutes.has_author(u32::from_le_bytes(f.author[row])) {
             return Some(Ineligible::MutedAuthor);
         }
         if let Some(rule) = active.hidden(query, row) {
             return Some(Ineligible::HiddenByEditor(rule));
         }
-        let own = f.language(row);
+        let own = u16::from_le_bytes(f.language[row]);
         (language != 0 && own != 0 && own != language).then_some(Ineligible::Language)
     }));
 }

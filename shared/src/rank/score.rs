@@ -7,7 +7,7 @@
 use super::eligibility::Reads;
 use super::query::Query;
 use crate::classic;
-use crate::front::Front;
+use crate::front::{Front, Walk};
 use crate::model::{Q16, Weights};
 use crate::profile::Length;
 use crate::served::Arm;
@@ -146,13 +146,15 @@ fn epochs_match(query: &Query<'_>) -> bool {
 pub(super) struct Scorer<'a> {
     query: Query<'a>,
     arm: Arm,
+    columns: Walk<'a>,
     weights: [i64; TERMS],
     classic: classic::Weights,
     rate: f64,
     confidence: i64,
     learned_scale: i64,
-    length: Length,
-    off_hour: bool,
+    /// Feature by class of length: how it fits the preferred one, and how much it loses at this hour.
+    fits: [i32; 4],
+    off_hour: [i32; 4],
     since_built: u32,
 }
 
@@ -190,6 +192,7 @@ impl<'a> Scorer<'a> {
         Self {
             query: *query,
             arm: query.arm(),
+            columns: query.front.walk(),
             weights,
             classic: query.model.classic.into(),
             rate: f64::from(habits.engagement) / 255.0,
@@ -197,8 +200,12 @@ impl<'a> Scorer<'a> {
                 .and_then(|p| p.affinity)
                 .map_or(0, |a| i64::from(a.confidence)),
             learned_scale: i64::from(scale) * i64::from(query.front.v_scale()),
-            length: habits.length,
-            off_hour: habits.hours != 0 && (habits.hours >> query.minute.hour_utc()) & 1 == 0,
+            fits: CLASSES.map(|c| fit(habits.length, c)),
+            off_hour: if habits.hours != 0 && (habits.hours >> query.minute.hour_utc()) & 1 == 0 {
+                OFF_HOUR
+            } else {
+                [0; 4]
+            },
             since_built: query.minute.since(query.front.built()),
         }
     }
@@ -207,10 +214,10 @@ impl<'a> Scorer<'a> {
         self.query.minute.since(self.query.front.published(row))
     }
 
-    /// All features of a row, Q15.
-    #[inline]
+    /// All features of a row, Q15. The row must be inside.
+    #[inline(always)]
     fn features(&self, signals: &Signals, row: usize) -> [i32; TERMS] {
-        let f = self.query.front;
+        let f = &self.columns;
         let column = |v: u8| (i32::from(v) * 32_896) >> 8;
         // 133,142 / 65,536 is 32,767 / 127²: a cosine in Q15.
         let cosine = (Signals::at(&signals.topic, row).clamp(-16_129, 16_129) * 133_142) >> 16;
@@ -220,26 +227,29 @@ impl<'a> Scorer<'a> {
             .near
             .get(row)
             .map_or(0, |n| (u64::from(*n) * 32_897) >> 16);
-        let minutes = f.minutes(row);
+        let minutes = f.minutes[row];
+        let published = Minute(u32::from_le_bytes(f.published[row]));
+        let class = Length::of_minutes(minutes) as usize;
+        let known = i32::from(minutes != 0);
         [
             ((cosine * self.confidence) >> 16) as i32,
             learned.clamp(i64::from(-ONE), i64::from(ONE)) as i32,
             near.min(ONE as u64) as i32,
-            column(f.clicks15(row)),
-            column(f.clicks60(row)),
-            column(f.decay_fast(row)),
-            column(f.decay_slow(row)),
-            recency(self.age_min(row)),
-            self.active(f, row),
-            ((i32::from(f.quality(row)) - 128) * 256).max(-ONE),
-            fit(self.length, minutes),
-            if self.off_hour { off_hour(minutes) } else { 0 },
-            self.context(f, row),
+            column(f.clicks15[row]),
+            column(f.clicks60[row]),
+            column(f.decay_fast[row]),
+            column(f.decay_slow[row]),
+            recency(self.query.minute.since(published)),
+            self.active(u16::from_le_bytes(f.active[row])),
+            ((i32::from(f.quality[row]) - 128) * 256).max(-ONE),
+            known * self.fits[class],
+            known * self.off_hour[class],
+            self.context(u16::from_le_bytes(f.country[row]), f.topic[row]),
         ]
     }
 
-    fn active(&self, f: &Front, row: usize) -> i32 {
-        let active = f.active(row);
+    #[inline(always)]
+    fn active(&self, active: u16) -> i32 {
         if active == u16::MAX {
             return 0;
         }
@@ -247,14 +257,16 @@ impl<'a> Scorer<'a> {
         (ONE as u32 * ACTIVE_MIN.saturating_sub(ago) / ACTIVE_MIN) as i32
     }
 
-    fn context(&self, f: &Front, row: usize) -> i32 {
+    #[inline(always)]
+    fn context(&self, country: u16, topic: u8) -> i32 {
         let c = &self.query.request.context;
-        let country = c.country != 0 && f.country(row) == c.country;
-        let section = usize::from(c.section) < TOPICS && f.main_topic(row) == c.section;
-        i32::from(country) * ONE + i32::from(section) * SECTION
+        let here = c.country != 0 && country == c.country;
+        let section = usize::from(c.section) < TOPICS && topic == c.section;
+        i32::from(here) * ONE + i32::from(section) * SECTION
     }
 
-    /// The contributions of a row; see [`Self::score`] for the unit.
+    /// The contributions of a row, which must be inside; see [`Self::score`] for the unit.
+    #[inline(always)]
     pub(super) fn contributions(&self, signals: &Signals, row: usize) -> [i32; TERMS] {
         let features = self.features(signals, row);
         let mut out = [0; TERMS];
@@ -316,23 +328,18 @@ pub(super) fn newest(published: Minute) -> i32 {
     i32::try_from(published.0).unwrap_or(i32::MAX)
 }
 
+/// The classes of length in the order of their numbers.
+const CLASSES: [Length; 4] = [Length::Unknown, Length::Short, Length::Medium, Length::Long];
+
+/// At an hour in which the reader is usually away, long reads lose 1, medium ones ¼.
+const OFF_HOUR: [i32; 4] = [0, 0, -ONE / 4, -ONE];
+
 /// The preferred length: 1 when it fits, −½ for the opposite end, 0 between, or when either is unknown.
-fn fit(preferred: Length, minutes: u8) -> i32 {
-    if minutes == 0 || preferred == Length::Unknown {
-        return 0;
-    }
-    match (preferred, Length::of_minutes(minutes)) {
+fn fit(preferred: Length, class: Length) -> i32 {
+    match (preferred, class) {
+        (Length::Unknown, _) | (_, Length::Unknown) => 0,
         (p, l) if p == l => ONE,
         (Length::Short, Length::Long) | (Length::Long, Length::Short) => -ONE / 2,
         _ => 0,
-    }
-}
-
-/// At an hour in which the reader is usually away, long reads lose 1, medium ones ¼.
-fn off_hour(minutes: u8) -> i32 {
-    match (minutes, Length::of_minutes(minutes)) {
-        (0, _) | (_, Length::Short | Length::Unknown) => 0,
-        (_, Length::Medium) => -ONE / 4,
-        (_, Length::Long) => -ONE,
     }
 }
