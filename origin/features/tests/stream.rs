@@ -1,4 +1,5 @@
 //! The folds on the embedded database: nothing lost, nothing doubled, the same bytes again.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use mediaflow_embedded::Embedded;
@@ -32,7 +33,7 @@ fn event(n: u64) -> Event {
         specversion: "1.0".into(),
         id: format!("e{n}"),
         source: "https://daily.example/web".into(),
-        kind: if n % 3 == 0 {
+        kind: if n.is_multiple_of(3) {
             EventType::Click
         } else {
             EventType::Read
@@ -96,7 +97,12 @@ fn article(id: u64) -> Content {
         },
         nlp: Nlp {
             topics: vec![TopicWeight {
-                topic: if id % 2 == 0 { "sport" } else { "science" }.into(),
+                topic: if id.is_multiple_of(2) {
+                    "sport"
+                } else {
+                    "science"
+                }
+                .into(),
                 weight: 100,
             }],
             entities: vec![],
