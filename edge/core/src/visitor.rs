@@ -224,35 +224,36 @@ type Slow = Option<(Vec<u8>, Profile)>;
 async fn ask<P: Platform>(edge: &Edge, platform: &P, token: &Token) -> Result<Slow, ()> {
     let now_ms = platform.now_ms();
     let profiles = &edge.memory.profiles;
-    let bytes = match profiles.lately(token.reader, now_ms) {
-        Some(answer) => answer,
-        None if profiles.failing(now_ms) => return Err(()),
-        None => {
-            let key = format!("u/{}", token.reader);
-            let deadline_ms = edge.config().kv_deadline_ms;
-            match within(platform, deadline_ms, platform.kv_get(&key)).await {
-                Ok(answer) => {
-                    profiles.remember(token.reader, answer.clone(), platform.now_ms());
-                    answer
-                }
-                Err(e) => {
-                    profiles.failed(platform.now_ms());
-                    // The key names a reader, so it is not in the line.
-                    platform.log(Level::Warn, &format!("storage: a profile: {e}"));
-                    return Err(());
-                }
-            }
-        }
-    };
-    match bytes {
+    let read = |bytes: Option<Vec<u8>>| match bytes {
         None => Ok(None),
-        Some(bytes) => match blob::decode(&bytes) {
-            Ok(profile) => Ok(Some((bytes, profile))),
-            Err(e) => {
-                platform.log(Level::Warn, &format!("storage: a profile: {e}"));
-                Err(())
-            }
-        },
+        Some(bytes) => blob::decode(&bytes).map(|p| Some((bytes, p))),
+    };
+    if let Some(answer) = profiles.lately(token.reader, now_ms) {
+        return read(answer).map_err(|_| ());
+    }
+    if profiles.failing(now_ms) {
+        return Err(());
+    }
+    let key = format!("u/{}", token.reader);
+    let deadline_ms = edge.config().kv_deadline_ms;
+    let answer = within(platform, deadline_ms, platform.kv_get(&key)).await;
+    let now_ms = platform.now_ms();
+    // The key names a reader, so it is not in the log.
+    let fail = |why: &dyn core::fmt::Display| {
+        profiles.failed(now_ms);
+        platform.log(Level::Warn, &format!("storage: a profile: {why}"));
+    };
+    match answer {
+        Ok(bytes) => {
+            let slow = read(bytes).map_err(|e| fail(&e))?;
+            let copy = slow.as_ref().map(|(bytes, _)| bytes.clone());
+            profiles.remember(token.reader, copy, now_ms);
+            Ok(slow)
+        }
+        Err(e) => {
+            fail(&e);
+            Err(())
+        }
     }
 }
 
