@@ -118,7 +118,7 @@ impl Origin {
             String::from_utf8(out.stdout).unwrap().trim().to_owned()
         };
         let tokens = format!(
-            "{};{}",
+            "{},{}",
             entry("root", "*=admin", TOKEN),
             entry("edda", "daily=editor", EDITOR)
         );

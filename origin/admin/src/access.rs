@@ -39,7 +39,7 @@ impl Role {
 /// Why `MEDIAFLOW_ADMIN_TOKENS` was refused.
 #[derive(Debug, PartialEq, Eq, Error)]
 #[error(
-    "MEDIAFLOW_ADMIN_TOKENS entry {entry}: {why}; write `name|brand=role,brand=role|sha256 of the token in hex`, entries separated by `;`"
+    "MEDIAFLOW_ADMIN_TOKENS entry {entry}: {why}; write `name:brand=role+brand=role:sha256 of the token in hex`, entries separated by `,`"
 )]
 pub struct TokensError {
     entry: usize,
@@ -67,27 +67,27 @@ pub struct Caller {
 }
 
 impl Tokens {
-    /// Reads `anna|daily=editor,planet=viewer|<sha256 hex>;root|*=admin|<sha256 hex>`.
+    /// Reads `anna:daily=editor+planet=viewer:<sha256 hex>,root:*=admin:<sha256 hex>`: nothing a shell would take apart.
     ///
     /// # Errors
     /// [`TokensError`] naming the entry, never the token.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
         let mut holders = Vec::new();
         for (i, entry) in text
-            .split(';')
+            .split(',')
             .map(str::trim)
             .filter(|e| !e.is_empty())
             .enumerate()
         {
             let fail = |why| TokensError { entry: i + 1, why };
-            let mut parts = entry.split('|').map(str::trim);
+            let mut parts = entry.split(':').map(str::trim);
             let (Some(name), Some(grants), Some(hash), None) =
                 (parts.next(), parts.next(), parts.next(), parts.next())
             else {
                 return Err(fail("has not three fields"));
             };
             let grants = grants
-                .split(',')
+                .split('+')
                 .map(|g| {
                     let (brand, role) = g.trim().split_once('=')?;
                     Some((brand.to_owned(), Role::parse(role)?))
@@ -115,7 +115,7 @@ impl Tokens {
             .iter()
             .map(|b| format!("{b:02x}"))
             .collect();
-        format!("{name}|{grants}|{hex}")
+        format!("{name}:{grants}:{hex}")
     }
 
     /// The caller behind the request's bearer token, if it may act as `needed` on `brand`.
@@ -192,10 +192,10 @@ mod tests {
     #[test]
     fn roles_hold_per_brand() {
         let text = [
-            Tokens::entry("anna", "daily=editor,planet=viewer", "t1"),
+            Tokens::entry("anna", "daily=editor+planet=viewer", "t1"),
             Tokens::entry("root", "*=admin", "t2"),
         ];
-        let t = Tokens::parse(&text.join(";")).unwrap();
+        let t = Tokens::parse(&text.join(",")).unwrap();
         assert_eq!(
             t.require(&with("t1"), "daily", Role::Editor).unwrap().name,
             "anna"
@@ -234,12 +234,12 @@ mod tests {
     fn malformed_entries_are_named_without_the_hash() {
         for bad in [
             "anna",
-            "anna|daily=editor|zz",
-            "anna|daily=king|00",
-            "|daily=editor|00",
+            "anna:daily=editor:zz",
+            "anna:daily=king:00",
+            ":daily=editor:00",
         ] {
             let e = Tokens::parse(bad).unwrap_err().to_string();
-            assert!(e.contains("entry 1") && !e.contains("zz;"), "{e}");
+            assert!(e.contains("entry 1") && !e.contains("zz,"), "{e}");
         }
         assert!(Tokens::parse("").unwrap().0.is_empty());
     }

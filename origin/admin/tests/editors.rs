@@ -98,7 +98,7 @@ async fn desk() -> Desk {
     ];
     let config = AdminConfig {
         brands: BTreeMap::from([("daily".into(), vec!["home".into(), "sport".into()])]),
-        tokens: Tokens::parse(&tokens.join(";")).unwrap(),
+        tokens: Tokens::parse(&tokens.join(",")).unwrap(),
         edge_token: Secret::new("edge"),
     };
     Desk {

@@ -45,7 +45,7 @@ fn invent() -> Result<Variables> {
         ("MEDIAFLOW_EDGE_TOKEN", random_hex(24)?),
         (
             "MEDIAFLOW_ADMIN_TOKENS",
-            format!("{EDITOR}|*=admin|{admin_hash}"),
+            format!("{EDITOR}:*=admin:{admin_hash}"),
         ),
         (ADMIN_TOKEN, admin),
     ];

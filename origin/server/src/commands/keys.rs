@@ -28,7 +28,7 @@ enum KeysCommand {
     Admin {
         /// Who holds it, as the audit names them
         name: String,
-        /// For example `daily=editor,planet=viewer` or `*=admin`
+        /// For example `daily=editor+planet=viewer` or `*=admin`
         grants: String,
     },
 }
