@@ -145,8 +145,9 @@ pub async fn hold<P: Platform>(
     later: &mut Vec<Deferred>,
 ) -> Result<bool, Problem> {
     let queue = &edge.outbox.events;
-    // While others wait, or the origin just failed, nobody is made to wait for the deadline again.
-    if queue.is_empty() && !queue.failing(platform.now_ms()) {
+    // While the origin just failed, nobody is made to wait for the deadline again. A queue alone is no reason to join
+    // it: the origin goes by the events' own times, and a burst would never come out of the queue.
+    if !queue.failing(platform.now_ms()) {
         match edge.outbox.send(platform, edge.config(), &batch).await {
             Sent::Taken => {
                 queue.note(platform.now_ms(), false);
@@ -163,14 +164,21 @@ pub async fn hold<P: Platform>(
             Sent::Later(_) => queue.note(platform.now_ms(), true),
         }
     }
-    queue.add(batch).map_err(|full| {
+    let unavailable = |why: String| {
         Problem::new(
             Kind::Unavailable,
             "the event collector",
-            full.to_string(),
+            why,
             "send the same events again later; they are counted once",
         )
-    })?;
+    };
+    if !platform.keeps_memory() {
+        // A promise to retry would end with the instance.
+        return Err(unavailable("the origin cannot be reached".into()));
+    }
+    queue
+        .add(batch)
+        .map_err(|full| unavailable(full.to_string()))?;
     later.push(Deferred::Flush);
     Ok(true)
 }

@@ -71,6 +71,12 @@ pub trait Platform {
         true
     }
 
+    /// Whether the edge's memory outlives a request by minutes. Where it does not, events are never acknowledged on the
+    /// promise of a retry.
+    fn keeps_memory(&self) -> bool {
+        true
+    }
+
     /// Reads a body from the shared cache of the point of presence. `url` is absolute and never a reader's.
     /// A platform without one answers [`StoreError::Absent`].
     fn cache_get(&self, url: &str) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>>;

@@ -99,6 +99,11 @@ impl Spin {
 }
 
 impl Platform for Spin {
+    /// Spin may start a fresh instance for every request, and our host retires them after 128.
+    fn keeps_memory(&self) -> bool {
+        false
+    }
+
     async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let store = self.instance.store().await?;
         store.get(key).await.map_err(failed)

@@ -285,3 +285,27 @@ fn consent_and_reset_cannot_be_sent_as_events() {
         400
     );
 }
+
+#[test]
+fn a_queue_does_not_hold_back_events_once_the_origin_answers_again() {
+    let mut w = World::new();
+    w.fake.state().origin = Origin::Status(503);
+    assert_eq!(w.read(0).status, 202);
+    assert_eq!(w.edge.events_waiting(), 1);
+    w.fake.state().origin = Origin::Status(202);
+    w.pass(5000);
+    let body = event("read", item_id(1)).to_string();
+    let r = w.ask(post("/v1/events", "text/plain", body));
+    assert!(text(&r).contains("\"queued\":false"), "{}", text(&r));
+}
+
+#[test]
+fn an_edge_whose_memory_ends_with_the_request_promises_nothing() {
+    let mut w = World::new();
+    w.fake.state().forgets = true;
+    assert_eq!(w.read(0).status, 202);
+    w.fake.state().origin = Origin::Silent;
+    let r = w.read(1);
+    assert_eq!((r.status, r.first("retry-after")), (503, Some("5")));
+    assert_eq!(w.edge.events_waiting(), 0);
+}

@@ -57,6 +57,7 @@ pub struct State {
     pub origin: Origin,
     pub posted: Vec<Posted>,
     pub log: Vec<String>,
+    pub forgets: bool,
     random: u64,
 }
 
@@ -97,6 +98,10 @@ impl Fake {
 }
 
 impl Platform for Fake {
+    fn keeps_memory(&self) -> bool {
+        !self.state().forgets
+    }
+
     async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (fault, value, at_ms) = {
             let mut s = self.state();
@@ -301,6 +306,7 @@ impl World {
                 origin: Origin::Status(202),
                 posted: Vec::new(),
                 log: Vec::new(),
+                forgets: false,
                 random: 1,
             })),
             cookies: BTreeMap::new(),
