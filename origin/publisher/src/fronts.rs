@@ -1,5 +1,6 @@
 //! Fronts: rebuilt on a beat and soon after content changes, published when they say something new.
 
+use bytes::Bytes;
 use mediaflow_ports::{Blob, Lane};
 use mediaflow_shared::front::build::{FrontError, Head, Item, encode};
 use mediaflow_shared::front::{FRAME, NEIGHBOURS};
@@ -12,7 +13,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::archive::{VIEW_FRONT, version_key};
 use crate::candidates::select;
 use crate::error::PublisherResult;
 use crate::index::{Index, Live, TOPIC_CONTENT};
@@ -51,7 +51,7 @@ pub trait LearnedVectors: Send + Sync + 'static {
 /// What edges have, as far as we know.
 struct Published {
     built: Minute,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 pub(crate) struct Fronts {
@@ -205,8 +205,9 @@ impl Fronts {
         let Ok((_, version)) = FRAME.open("front", &bytes) else {
             return Ok(false);
         };
-        let archived = (VIEW_FRONT, version_key(version), bytes.clone().into());
-        self.shared.archive.hold(&self.deps, &key, archived).await?;
+        let bytes = Bytes::from(bytes);
+        let archive = &self.shared.archive;
+        archive.hold_front(&self.deps, version, &bytes).await?;
         let outcome = put(
             &self.deps,
             Lane::Fronts,

@@ -15,6 +15,7 @@
 pub mod archive;
 mod board;
 mod candidates;
+mod chunks;
 mod duplicates;
 mod error;
 mod fronts;

@@ -48,3 +48,5 @@ pub const RETRY_MAX: Duration = Duration::from_secs(5);
 pub const ARCHIVE_TTL_MS: i64 = 48 * 3_600_000;
 /// What is still in force is archived anew this often.
 pub const ARCHIVE_RENEW: Duration = Duration::from_secs(3_600);
+/// Archived chunks known to be there, so as not to write them again (about 40 bytes each).
+pub const ARCHIVE_CHUNKS_KNOWN_MAX: usize = 200_000;

@@ -12,7 +12,7 @@ use mediaflow_shared::wire::WireError;
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::archive::{VIEW_FRONT, VIEW_MODEL, VIEW_RULES, load, model_key, version_key};
+use crate::archive::{self, VIEW_MODEL, VIEW_RULES, model_key, version_key};
 
 /// Why a feed cannot be replayed.
 #[derive(Debug, Error)]
@@ -72,17 +72,20 @@ pub async fn inputs(served: &Served, state: &dyn StateStore) -> Result<Inputs, R
         brand: served.brand.clone(),
     };
     let damaged = |what| move |source| ReplayError::Damaged { what, source };
-    let bytes = load(state, VIEW_FRONT, &version_key(served.front)).await?;
+    let bytes = archive::front(state, served.front).await?;
     let bytes = bytes.ok_or_else(|| gone("front", format!("{:016x}", served.front)))?;
-    let front = Front::parse(bytes.to_vec()).map_err(damaged("front"))?;
+    let front = Front::parse(bytes).map_err(damaged("front"))?;
     let rules = if served.rules == 0 {
         None
     } else {
-        let bytes = load(state, VIEW_RULES, &version_key(served.rules)).await?;
+        let bytes = state.get(VIEW_RULES, &version_key(served.rules)).await?;
         let bytes = bytes.ok_or_else(|| gone("rules", format!("{:016x}", served.rules)))?;
         Some(Rules::decode(&bytes).map_err(damaged("rules"))?)
     };
-    let model = match load(state, VIEW_MODEL, &model_key(&served.brand, served.model)).await? {
+    let model = match state
+        .get(VIEW_MODEL, &model_key(&served.brand, served.model))
+        .await?
+    {
         Some(bytes) => Model::decode(&bytes).map_err(damaged("model"))?,
         // Built into every release.
         None if served.model == 0 => Model::default(),
