@@ -1,7 +1,8 @@
 //! End-to-end tests over real processes: the harness.
 //!
-//! [`Origin`] is a running `mediaflow serve` on port 0 with its own folder and secrets; [`data`] finds the public data.
-//! A test that needs something absent calls [`skip`], which names it in the run's total.
+//! [`Origin`] is a running `mediaflow serve` on port 0 with its own folder and secrets, [`Reader`] somebody with a browser
+//! in front of its native edge; [`data`] finds the public data. A test that needs something absent calls [`skip`], which
+//! names it in the run's total.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -9,13 +10,18 @@
     reason = "a harness fails by panicking"
 )]
 
+mod reader;
+
+pub use reader::{Feed, Reader, login};
+
 use mediaflow_shared::event::{Event, EventData, EventType};
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::time::Timestamp;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Says that a test could not run and why; the test command counts such lines.
@@ -33,9 +39,12 @@ pub fn data(folder: &str) -> Option<PathBuf> {
     Some(base.join(folder)).filter(|p| p.is_dir())
 }
 
-/// The binary of this workspace, built when it is not there.
+/// The binary of this workspace, built anew unless `MEDIAFLOW_BINARY` names one.
 #[must_use]
 pub fn binary() -> PathBuf {
+    if let Some(given) = std::env::var_os("MEDIAFLOW_BINARY") {
+        return given.into();
+    }
     let profile = std::env::current_exe().expect("own path");
     // target/<profile>/deps/<test> → target/<profile>/mediaflow
     let path = profile
@@ -63,6 +72,8 @@ pub fn binary() -> PathBuf {
 pub const TOKEN: &str = "harness-admin-token";
 /// Token of an editor of brand `daily`.
 pub const EDITOR: &str = "harness-editor-token";
+/// Token of another one.
+pub const SECOND_EDITOR: &str = "harness-second-editor";
 /// Edge token of every harness origin.
 pub const EDGE_TOKEN: &str = "harness-edge-token";
 
@@ -78,7 +89,8 @@ pub struct Origin {
     pub kv: String,
 }
 
-const CONFIG: &str = r#"
+/// The configuration of a harness origin: one brand, two surfaces.
+pub const CONFIG: &str = r#"
 listen = "127.0.0.1:0"
 edge_listen = "127.0.0.1:0"
 kv_listen = "127.0.0.1:0"
@@ -92,20 +104,30 @@ languages = ["en"]
 surfaces = ["home", { slug = "sport", title = "Sport", topic = "sport" }]
 "#;
 
-impl Origin {
-    /// Starts one in `dir`, with what an earlier one left there.
-    #[must_use]
-    pub fn start(dir: &Path) -> Self {
-        Self::start_with(dir, CONFIG)
-    }
+/// The secrets of every harness origin, as variables.
+#[must_use]
+pub fn secrets() -> Vec<(&'static str, String)> {
+    vec![
+        ("MEDIAFLOW_TOKEN_KEYS", format!("1:{}", "11".repeat(32))),
+        ("MEDIAFLOW_READER_KEY", "22".repeat(32)),
+        ("MEDIAFLOW_EXPOSURE_KEY", "33".repeat(16)),
+        ("MEDIAFLOW_LOGIN_KEY", "44".repeat(32)),
+        ("MEDIAFLOW_EDGE_TOKEN", EDGE_TOKEN.to_owned()),
+        ("MEDIAFLOW_ADMIN_TOKENS", admin_tokens().to_owned()),
+        (
+            "MEDIAFLOW_WEBHOOK_SECRETS",
+            format!("wp-daily:{}", "55".repeat(32)),
+        ),
+        ("MEDIAFLOW_SECURE_COOKIES", "0".to_owned()),
+    ]
+}
 
-    /// Starts one with another configuration (the addresses must be port 0).
-    #[must_use]
-    pub fn start_with(dir: &Path, config: &str) -> Self {
-        std::fs::write(dir.join("mediaflow.toml"), config).unwrap();
+/// Made by `mediaflow keys admin`, once a run.
+fn admin_tokens() -> &'static str {
+    static TOKENS: OnceLock<String> = OnceLock::new();
+    TOKENS.get_or_init(|| {
         let entry = |name: &str, grants: &str, token: &str| {
-            let out = Command::new(binary())
-                .args(["keys", "admin", name, grants])
+            let out = command(&["keys", "admin", name, grants])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()
@@ -117,30 +139,90 @@ impl Origin {
                 .expect("keys admin runs");
             String::from_utf8(out.stdout).unwrap().trim().to_owned()
         };
-        let tokens = format!(
-            "{},{}",
+        format!(
+            "{},{},{}",
             entry("root", "*=admin", TOKEN),
-            entry("edda", "daily=editor", EDITOR)
-        );
+            entry("edda", "daily=editor", EDITOR),
+            entry("emil", "daily=editor", SECOND_EDITOR)
+        )
+    })
+}
+
+/// `mediaflow` with these arguments and nothing of the caller's settings.
+#[must_use]
+pub fn command(args: &[&str]) -> Command {
+    let mut c = Command::new(binary());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MEDIAFLOW_") {
+            c.env_remove(name);
+        }
+    }
+    c.args(args);
+    c
+}
+
+/// How an origin is started.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Text of `mediaflow.toml`; the addresses must be port 0.
+    pub config: String,
+    /// More arguments of `serve`.
+    pub arguments: Vec<String>,
+    /// Variables that differ from [`secrets`].
+    pub variables: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            config: CONFIG.to_owned(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// Only these roles.
+    #[must_use]
+    pub fn roles(roles: &str) -> Self {
+        Self {
+            arguments: vec!["--roles".to_owned(), roles.to_owned()],
+            ..Self::default()
+        }
+    }
+
+    /// With these lines in front of the configuration.
+    #[must_use]
+    pub fn head(mut self, lines: &str) -> Self {
+        self.config = format!("{lines}\n{}", self.config);
+        self
+    }
+
+    /// `serve` in `dir`, not started.
+    #[must_use]
+    pub fn command(&self, dir: &Path) -> Command {
+        let file = dir.join("mediaflow.toml");
+        std::fs::write(&file, &self.config).unwrap();
+        let mut c = command(&["serve", "--config"]);
+        c.arg(file).args(&self.arguments);
+        c.envs(secrets()).envs(self.variables.iter().cloned());
+        c
+    }
+
+    /// Starts it and waits until it listens.
+    ///
+    /// # Panics
+    /// When it ends before, with what it wrote.
+    #[must_use]
+    pub fn start(&self, dir: &Path) -> Origin {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(dir.join("origin.log"))
             .unwrap();
-        let mut child = Command::new(binary())
-            .args(["serve", "--config"])
-            .arg(dir.join("mediaflow.toml"))
-            .env("MEDIAFLOW_TOKEN_KEYS", format!("1:{}", "11".repeat(32)))
-            .env("MEDIAFLOW_READER_KEY", "22".repeat(32))
-            .env("MEDIAFLOW_EXPOSURE_KEY", "33".repeat(16))
-            .env("MEDIAFLOW_LOGIN_KEY", "44".repeat(32))
-            .env("MEDIAFLOW_EDGE_TOKEN", EDGE_TOKEN)
-            .env("MEDIAFLOW_ADMIN_TOKENS", tokens)
-            .env(
-                "MEDIAFLOW_WEBHOOK_SECRETS",
-                format!("wp-daily:{}", "55".repeat(32)),
-            )
-            .env("MEDIAFLOW_SECURE_COOKIES", "0")
+        let mut child = self
+            .command(dir)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -165,7 +247,7 @@ impl Origin {
         }
         // Keeps the pipe drained: a full one would block the origin.
         std::thread::spawn(move || lines.for_each(drop));
-        Self {
+        Origin {
             child,
             dir: dir.to_owned(),
             url,
@@ -173,11 +255,74 @@ impl Origin {
             kv,
         }
     }
+}
+
+impl Origin {
+    /// Starts one in `dir`, with what an earlier one left there.
+    #[must_use]
+    pub fn start(dir: &Path) -> Self {
+        Setup::default().start(dir)
+    }
 
     /// SIGKILL, and waits until it is gone.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// SIGTERM; answers how it ended, `None` when it did not within `limit`.
+    pub fn stop(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+
+    /// Runs a client command of `mediaflow` against it, as its admin.
+    #[must_use]
+    pub fn client(&self, args: &[&str]) -> Output {
+        command(args)
+            .env("MEDIAFLOW_ORIGIN", &self.url)
+            .env("MEDIAFLOW_EDGE", &self.edge)
+            .env("MEDIAFLOW_TOKEN", TOKEN)
+            .output()
+            .expect("mediaflow runs")
+    }
+
+    /// A request to the admin API; the answer's status and JSON.
+    pub async fn admin(
+        &self,
+        token: &str,
+        method: reqwest::Method,
+        path: &str,
+        body: Value,
+    ) -> (reqwest::StatusCode, Value) {
+        let r = reqwest::Client::new()
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(token)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        (r.status(), r.json().await.unwrap_or(Value::Null))
+    }
+
+    /// Imports items, 250 a request.
+    pub async fn import(&self, items: &[Value]) {
+        for batch in items.chunks(250) {
+            let path = "/admin/v1/import/content";
+            let (status, answer) = self
+                .admin(TOKEN, reqwest::Method::POST, path, json!(batch))
+                .await;
+            assert_eq!(status, reqwest::StatusCode::OK, "{answer}");
+        }
     }
 
     /// What it wrote to its log.
