@@ -114,3 +114,42 @@ fn two_letters(language: &str) -> Option<[u8; 2]> {
         .ok()
         .filter(|l| l.iter().all(u8::is_ascii_lowercase))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::article;
+
+    #[test]
+    fn an_article_becomes_a_candidate_with_its_topics_and_facts() {
+        let item = from_content(&article());
+        assert_eq!(item.main_topic, topics::index("football"));
+        // (120, 50) has the norm 130: 120 × 127 / 130 = 117, 50 × 127 / 130 = 49 (rounded).
+        assert_eq!((item.topics[48], item.topics[47]), (117, 49));
+        assert_eq!(item.language, Some(*b"de"));
+        assert_eq!(item.author, name_hash("ann author"));
+        assert_ne!(item.series, 0);
+        assert_eq!(item.minutes, 3);
+        assert_eq!(item.published, Minute(29_920_800));
+        // 100 + 30 (picture) + 20 (summary) + 15 (author) + 25 (640 words).
+        assert_eq!(item.quality, 190);
+    }
+
+    #[test]
+    fn unknown_authors_have_no_hash_and_shouting_costs() {
+        let mut a = article();
+        a.author = "Unknown".into();
+        assert_eq!(from_content(&a).author, 0);
+        a.title = "READ THIS NOW OR NEVER".into();
+        assert_eq!(quality(&a), 190 - 15 - 25);
+    }
+
+    #[test]
+    fn an_article_without_topics_has_a_zero_vector() {
+        let mut a = article();
+        a.nlp.topics.clear();
+        let item = from_content(&a);
+        assert_eq!(item.main_topic, None);
+        assert_eq!(item.topics, [0; TOPICS]);
+    }
+}

@@ -4,7 +4,11 @@
 //! everything that ranking distinguishes and much that no sane origin writes. [`digest`] ranks a range of cases and
 //! hashes the feeds: two targets that answer the same digest gave the same bytes.
 
+mod article;
+pub mod fuzz;
 mod random;
+
+pub use article::article;
 
 use crate::front::Front;
 use crate::id::ContentId;

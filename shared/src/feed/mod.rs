@@ -4,7 +4,11 @@
 //! integers and escaped text, so the same slate gives the same bytes everywhere. Affinities are never written.
 //! <https://www.jsonfeed.org/version/1.1/>
 
-use crate::content::{Content, MediaAsset};
+mod card;
+mod json;
+
+pub use card::{CARD_BYTES_MAX, SUMMARY_CHARS_MAX, TAGS_MAX, TITLE_CHARS_MAX, card, is_card};
+
 use crate::front::Front;
 use crate::id::ContentId;
 use crate::model::Q16;
@@ -13,20 +17,12 @@ use crate::rank::slate::pinned_item;
 use crate::rank::{Query, Slate, Slot, WhyNot};
 use crate::served::{Arm, EXPOSURE_TTL_MIN, Exposure, FeedId};
 use crate::time::Minute;
-use std::io::Write as _;
+use json::{fraction, number, propensity, put, text_member};
 
 /// Value of `version`.
 pub const JSON_FEED_VERSION: &str = "https://jsonfeed.org/version/1.1";
 /// Media type of a feed.
 pub const MEDIA_TYPE: &str = "application/feed+json";
-/// Bytes of a card at most.
-pub const CARD_BYTES_MAX: usize = 2048;
-/// Characters of a title in a card at most.
-pub const TITLE_CHARS_MAX: usize = 300;
-/// Characters of a summary in a card at most.
-pub const SUMMARY_CHARS_MAX: usize = 300;
-/// Tags in a card at most.
-pub const TAGS_MAX: usize = 8;
 
 /// What a feed says about itself besides the slate.
 #[derive(Debug, Clone, Copy)]
@@ -155,8 +151,8 @@ fn item(
         put(out, reason.code());
         let (sentence, name) = reason.words(query.rules);
         put(out, "\",\"text\":\"");
-        escape(out, sentence);
-        escape(out, name);
+        json::escape(out, sentence);
+        json::escape(out, name);
         put(out, "\"}");
     }
     put(out, "],\"propensity\":");
@@ -271,182 +267,6 @@ pub const fn score_unit(arm: Arm) -> u32 {
     }
 }
 
-fn put(out: &mut Vec<u8>, s: &str) {
-    out.extend_from_slice(s.as_bytes());
-}
-
-fn number(out: &mut Vec<u8>, name: &str, n: impl core::fmt::Display) {
-    // Writing into a Vec cannot fail.
-    let _ = write!(out, "{name}{n}");
-}
-
-/// `before` and a JSON string.
-fn text_member(out: &mut Vec<u8>, before: &str, text: &str) {
-    put(out, before);
-    out.push(b'"');
-    escape(out, text);
-    out.push(b'"');
-}
-
-/// The inside of a JSON string (RFC 8259); `<` too, so that a feed may stand inside a script element.
-fn escape(out: &mut Vec<u8>, text: &str) {
-    let mut plain = 0;
-    let b = text.as_bytes();
-    for (i, c) in b.iter().enumerate() {
-        if !matches!(c, b'"' | b'\\' | b'<' | 0..=0x1F) {
-            continue;
-        }
-        out.extend_from_slice(&b[plain..i]);
-        plain = i + 1;
-        match c {
-            b'"' => put(out, "\\\""),
-            b'\\' => put(out, "\\\\"),
-            b'\n' => put(out, "\\n"),
-            c => {
-                let _ = write!(out, "\\u{c:04x}");
-            }
-        }
-    }
-    out.extend_from_slice(&b[plain..]);
-}
-
-/// A propensity as a decimal, at most five digits, rounded; certain is `1`.
-fn propensity(out: &mut Vec<u8>, p: u16) {
-    let one = u64::from(u16::MAX);
-    let e5 = (u64::from(p) * 100_000 + one / 2) / one;
-    decimal(out, e5, 5);
-}
-
-/// `value / unit` as an exact decimal: 2^-16 has 16 digits, so every Q16 value ends.
-fn fraction(out: &mut Vec<u8>, value: i32, unit: u32) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    let (whole, rest) = (value.unsigned_abs() / unit, value.unsigned_abs() % unit);
-    number(out, "", whole);
-    if rest == 0 {
-        return;
-    }
-    out.push(b'.');
-    let mut rest = u64::from(rest);
-    // Long division; units of ours end within 16 digits.
-    for _ in 0..16 {
-        rest *= 10;
-        out.push(b'0' + (rest / u64::from(unit)) as u8);
-        rest %= u64::from(unit);
-        if rest == 0 {
-            return;
-        }
-    }
-}
-
-/// `n / 10^digits` without trailing zeros.
-fn decimal(out: &mut Vec<u8>, n: u64, digits: u32) {
-    let unit = 10u64.pow(digits);
-    fraction(out, (n / unit) as i32, 1);
-    let mut rest = n % unit;
-    if rest > 0 {
-        out.push(b'.');
-        let mut place = unit / 10;
-        while rest > 0 {
-            out.push(b'0' + (rest / place) as u8);
-            rest %= place;
-            place /= 10;
-        }
-    }
-}
-
-/// The card of an article: members of a JSON Feed item without the braces, at most [`CARD_BYTES_MAX`] bytes. The one
-/// place where cards are made.
-///
-/// JSON Feed asks for `content_html` or `content_text` in every item; a front carries teasers, so `content_text` is
-/// there and empty, and the teaser is the `summary`.
-#[must_use]
-pub fn card(content: &Content) -> String {
-    let mut out = Vec::with_capacity(512);
-    text_member(&mut out, "\"id\":", &content.content_id.to_string());
-    if !content.url.is_empty() {
-        optional(&mut out, ",\"url\":", &content.url);
-    }
-    let title = cut(&content.title, TITLE_CHARS_MAX);
-    text_member(&mut out, ",\"title\":", title);
-    let _ = write!(
-        out,
-        ",\"content_text\":\"\",\"date_published\":\"{}\"",
-        content.published_at
-    );
-    // What follows is left out, in this order of importance, where it would not fit.
-    optional(
-        &mut out,
-        ",\"summary\":",
-        cut(&content.summary, SUMMARY_CHARS_MAX),
-    );
-    if let Some(image) = image(&content.media_assets) {
-        optional(&mut out, ",\"image\":", image);
-    }
-    let mut authors = Vec::new();
-    text_member(
-        &mut authors,
-        ",\"authors\":[{\"name\":",
-        cut(&content.author, 100),
-    );
-    put(&mut authors, "}]");
-    append_if_fits(&mut out, &authors);
-    if content.nlp.language.len() == 2 {
-        optional(&mut out, ",\"language\":", &content.nlp.language);
-    }
-    let mut tags = Vec::new();
-    for (i, tag) in content.tags.iter().take(TAGS_MAX).enumerate() {
-        text_member(
-            &mut tags,
-            if i > 0 { "," } else { ",\"tags\":[" },
-            cut(tag, 40),
-        );
-    }
-    if !tags.is_empty() {
-        tags.push(b']');
-        append_if_fits(&mut out, &tags);
-    }
-    String::from_utf8(out).unwrap_or_default()
-}
-
-/// Appends a member unless the card would become too long or the text is empty.
-fn optional(out: &mut Vec<u8>, before: &str, text: &str) {
-    if text.is_empty() {
-        return;
-    }
-    let mut member = Vec::new();
-    text_member(&mut member, before, text);
-    append_if_fits(out, &member);
-}
-
-fn append_if_fits(out: &mut Vec<u8>, member: &[u8]) {
-    if out.len() + member.len() <= CARD_BYTES_MAX {
-        out.extend_from_slice(member);
-    }
-}
-
-/// The first `chars` characters.
-fn cut(text: &str, chars: usize) -> &str {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text, |(end, _)| &text[..end])
-}
-
-fn image(assets: &[MediaAsset]) -> Option<&str> {
-    assets
-        .iter()
-        .find(|a| a.kind == "image")
-        .map(|a| a.url.as_str())
-}
-
-/// Whether a card is what [`Front`] expects: members that become an object when braces are put around them.
-#[must_use]
-pub fn is_card(card: &str) -> bool {
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&format!("{{{card}}}"))
-        .is_ok()
-}
-
 /// The card of a row or of a pinned item of this query; empty when there is none.
 #[must_use]
 pub fn card_of<'q>(query: &Query<'q>, content: ContentId) -> &'q str {
@@ -456,3 +276,6 @@ pub fn card_of<'q>(query: &Query<'q>, content: ContentId) -> &'q str {
         None => pinned_item(query, content).map_or("", |p| p.card.as_str()),
     }
 }
+
+#[cfg(test)]
+mod tests;

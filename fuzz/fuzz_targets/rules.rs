@@ -1,0 +1,4 @@
+//! See `mediaflow_shared::testing::fuzz::fuzz_rules`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mediaflow_shared::testing::fuzz::fuzz_rules(data));
