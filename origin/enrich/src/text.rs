@@ -43,8 +43,8 @@ const BLOCKS: [&str; 32] = [
 ];
 
 /// Elements whose content is not text for readers.
-const SILENT: [&str; 9] = [
-    "script", "style", "noscript", "template", "iframe", "object", "svg", "math", "head",
+const SILENT: [&str; 8] = [
+    "script", "style", "noscript", "template", "iframe", "svg", "math", "head",
 ];
 
 static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {

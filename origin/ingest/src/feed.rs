@@ -2,6 +2,7 @@
 //! ([`prepare`]): encodings by byte order mark, XML declaration or HTTP header, and RSS versions it
 //! does not know.
 
+mod older;
 pub mod prepare;
 
 use feed_rs::model::{Entry, Feed, Link, Text};
@@ -120,7 +121,12 @@ fn item(
     if e.id.is_empty() {
         return None;
     }
-    let url = link(&e).map(|l| l.href.clone()).unwrap_or_default();
+    // A guid often is the address; one that is not, is no URL.
+    let permalink = || e.id.starts_with("http").then(|| e.id.clone());
+    let url = link(&e)
+        .map(|l| l.href.clone())
+        .or_else(permalink)
+        .unwrap_or_default();
     let media = media(&e);
     let kind = match media.iter().find_map(|m| m.kind.as_deref()) {
         Some(k) if k.starts_with("video") => Kind::Video,

@@ -36,6 +36,8 @@ pub mod import;
 mod routes;
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod fakes;
 
 pub use collector::{Collector, CollectorConfig};

@@ -162,7 +162,7 @@ fn backoff(failures: u32, asked_s: Option<u64>) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+mod backoff_tests {
     use super::*;
 
     #[test]
@@ -175,3 +175,6 @@ mod tests {
         assert_eq!((s(1, Some(120)), s(1, Some(9_999))), (120, 300));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,8 +78,7 @@ fn label<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 /// The text as the parser wants it: what stands before the root and names an encoding goes; RSS whose
-/// version is absent or unknown is read as 2.0, of which the others are subsets; named entities of HTML
-/// become characters, since feeds use them without a document type.
+/// version is absent or unknown is read as 2.0, of which the others are subsets; Atom 0.3 becomes 1.0.
 #[must_use]
 pub fn for_parser(text: &str) -> String {
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -90,7 +89,8 @@ pub fn for_parser(text: &str) -> String {
     if text.trim_start().starts_with('{') {
         return text.to_owned();
     }
-    known_version(text)
+    let text = known_version(text);
+    super::older::modernised(&text).unwrap_or(text)
 }
 
 const VERSIONS: [&str; 3] = ["2.0", "0.91", "0.92"];

@@ -233,10 +233,10 @@ pub fn read(
                 .enumerate()
                 .map(|(i, h)| (h.trim(), i))
                 .collect();
-            for c in mapping
+            if let Some(c) = mapping
                 .columns
                 .values()
-                .filter(|c| !at.contains_key(c.as_str()))
+                .find(|c| !at.contains_key(c.as_str()))
             {
                 return Err(IngestError::malformed(
                     path.display().to_string(),
