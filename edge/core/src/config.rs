@@ -6,6 +6,7 @@ mod keys;
 pub use brand::{Brand, DefaultItem, Surface};
 pub use keys::{Keys, TokenKey};
 
+use crate::limits::FRONT_ABSENT_MS;
 use thiserror::Error;
 
 /// Why a configuration was refused.
@@ -36,6 +37,8 @@ pub struct Ttl {
     pub soft_ms: i64,
     /// Older: the request waits for a refresh, within the deadline.
     pub hard_ms: i64,
+    /// How long "there is none" is believed before it is asked again after a response.
+    pub absent_ms: i64,
 }
 
 /// Everything an operator sets.
@@ -128,14 +131,17 @@ impl Config {
             rules_ttl: Ttl {
                 soft_ms: rules,
                 hard_ms: rules * 3,
+                absent_ms: rules,
             },
             front_ttl: Ttl {
                 soft_ms: front,
                 hard_ms: (front * 4).max(60_000),
+                absent_ms: front.min(FRONT_ABSENT_MS),
             },
             model_ttl: Ttl {
                 soft_ms: model,
                 hard_ms: (model * 10).max(300_000),
+                absent_ms: model,
             },
         })
     }

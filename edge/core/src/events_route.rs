@@ -219,8 +219,14 @@ async fn take<'a, P: Platform>(
     };
     cors::refuse_foreign(brand, &request.headers, false)?;
     let visitor = visitors.of(edge, platform, brand, request, later).await;
-    if let Some(token) = &visitor.token {
-        data.insert("reader".into(), Value::String(token.reader.to_string()));
+    match &visitor.token {
+        Some(token) => {
+            data.insert("reader".into(), Value::String(token.reader.to_string()));
+        }
+        // Without consent a visit has no name either.
+        None => {
+            data.remove("session");
+        }
     }
     if let Some(country) = request
         .country

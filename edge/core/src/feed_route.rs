@@ -141,7 +141,9 @@ pub async fn answer<P: Platform>(
             Response::new(Status::NotModified)
         } else {
             let rendered = render(edge, platform, &plan, &mut later);
-            Response::with_body(Status::Ok, MEDIA_TYPE, rendered.body.clone())
+            // A reader's own feed is held nowhere else, so its bytes need no copy.
+            let body = Arc::try_unwrap(rendered).map_or_else(|r| r.body.clone(), |r| r.body);
+            Response::with_body(Status::Ok, MEDIA_TYPE, body)
         };
         response
             .header("etag", etag)

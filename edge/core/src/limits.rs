@@ -57,6 +57,8 @@ pub const IN_FLIGHT_MS: i64 = 5000;
 pub const REFRESH_DEADLINE_MS: u32 = 5000;
 /// Deadline of a lookup in the edge cache.
 pub const CACHE_DEADLINE_MS: u32 = 100;
+/// How long a front that is not there yet is believed to be missing: a new brand's first front should show at once.
+pub const FRONT_ABSENT_MS: i64 = 500;
 /// After a store failed, how long readers are served from memory without asking it again.
 pub const RETRY_AFTER_FAILURE_MS: i64 = 1000;
 
@@ -66,6 +68,8 @@ pub const EVENTS_DEADLINE_MS: u32 = 1000;
 pub const RETRY_BYTES_MAX: usize = 8 << 20;
 /// Batches waiting for a retry at most.
 pub const RETRY_BATCHES_MAX: usize = 2048;
+/// Batches sent by one flush at most: a request of some platforms may make 50 subrequests. The next request goes on.
+pub const FLUSH_BATCHES_MAX: usize = 40;
 /// Tries of one flush before it gives up until the next request.
 pub const RETRY_TRIES: u32 = 3;
 /// First pause between tries; doubles, with a jitter of half of it.

@@ -120,7 +120,7 @@ pub async fn change<P: Platform>(
         brand,
         request,
     };
-    let done = act(&desk, &mut visitor, &front, &action, &mut later)?;
+    let done = act(&desk, &mut visitor, &front, &action, &mut later).await?;
     let mut response = if form {
         Response::new(Status::SeeOther).header("location", local(brand, back.as_deref()))
     } else {
@@ -134,7 +134,7 @@ pub async fn change<P: Platform>(
     response = response
         .header("cache-control", "private, no-store")
         .header("mediaflow-consent", done.consent.text());
-    if let Some(cookie) = done.cookie {
+    for cookie in done.cookies {
         response = response.header("set-cookie", cookie);
     }
     response = cors::allow(response, brand, &request.headers);

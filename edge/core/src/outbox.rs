@@ -12,8 +12,8 @@ pub use report::{Heartbeats, ServedQueue, pack};
 
 use crate::config::Config;
 use crate::limits::{
-    EVENTS_DEADLINE_MS, REPORT_DEADLINE_MS, RETRY_PAUSE_MS, RETRY_TRIES, SERVED_BATCH_MAX,
-    SERVED_LINGER_MS,
+    EVENTS_DEADLINE_MS, FLUSH_BATCHES_MAX, REPORT_DEADLINE_MS, RETRY_PAUSE_MS, RETRY_TRIES,
+    SERVED_BATCH_MAX, SERVED_LINGER_MS,
 };
 use crate::platform::{Level, OriginReply, Platform, StoreError, within};
 
@@ -81,7 +81,10 @@ impl Outbox {
             return;
         }
         let mut failed = false;
-        while let Some((number, batch)) = self.events.oldest() {
+        for _ in 0..FLUSH_BATCHES_MAX {
+            let Some((number, batch)) = self.events.oldest(platform.now_ms()) else {
+                break;
+            };
             let mut outcome = self.send(platform, config, &batch).await;
             for attempt in 1..RETRY_TRIES {
                 if !matches!(outcome, Sent::Later(_)) {

@@ -51,6 +51,8 @@ pub struct Visitor {
     pub refused: Option<TokenError>,
     /// Whether the token must be sealed again.
     pub changed: bool,
+    /// The reader said no on this device, and is not asked again.
+    pub declined: bool,
 }
 
 impl Visitor {
@@ -68,12 +70,16 @@ impl Visitor {
             token: None,
             refused: None,
             changed: false,
+            declined: false,
         };
         if headers.first("sec-gpc").is_some_and(|v| v.trim() == "1") {
             visitor.consent = Consent::Gpc;
             return visitor;
         }
         let config = edge.config();
+        visitor.declined = headers
+            .all("cookie")
+            .any(|h| cookie::declined(h, config, brand));
         let Some(text) = headers
             .all("cookie")
             .find_map(|h| cookie::find(h, config, brand))

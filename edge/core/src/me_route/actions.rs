@@ -3,6 +3,7 @@
 use crate::Edge;
 use crate::config::Brand;
 use crate::deferred::Deferred;
+use crate::events_route::hold;
 use crate::http::Request;
 use crate::outbox::own;
 use crate::params::Params;
@@ -59,8 +60,8 @@ impl Action {
 pub struct Done {
     /// Consent afterwards.
     pub consent: Consent,
-    /// `Set-Cookie`.
-    pub cookie: Option<String>,
+    /// `Set-Cookie`, each.
+    pub cookies: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -219,8 +220,9 @@ impl<P: Platform> Desk<'_, P> {
         Ok(reader::pseudonym(&self.edge.config().keys, self.brand, &id))
     }
 
-    /// The origin learns an action as an event; it waits in the retry queue, not the reader.
-    fn tell(
+    /// The origin learns an action as an event. It waits in the retry queue, not the reader; where memory does not
+    /// last, the reader waits, since a withdrawal must not be lost.
+    async fn tell(
         &self,
         kind: EventType,
         data: EventData,
@@ -236,6 +238,11 @@ impl<P: Platform> Desk<'_, P> {
         };
         let batch = own::batch(self.platform, self.request, vec![(kind, data)])
             .map_err(|e| unavailable(e.to_string()))?;
+        if !self.platform.keeps_memory() {
+            return hold(self.edge, self.platform, batch, later)
+                .await
+                .map(|_| ());
+        }
         let queue = &self.edge.outbox.events;
         queue.add(batch).map_err(|e| unavailable(e.to_string()))?;
         if !later.contains(&Deferred::Flush) {
@@ -257,7 +264,7 @@ impl<P: Platform> Desk<'_, P> {
 ///
 /// # Errors
 /// A [`Problem`]: no consent, a refused assertion, or the origin could not be told.
-pub fn act<P: Platform>(
+pub async fn act<P: Platform>(
     desk: &Desk<'_, P>,
     visitor: &mut Visitor,
     front: &Front,
@@ -267,6 +274,7 @@ pub fn act<P: Platform>(
     let now_ms = desk.platform.now_ms();
     let config = desk.edge.config();
     let reader = visitor.token.as_ref().map(|t| t.reader);
+    let mut cookies = Vec::new();
     if visitor.consent == Consent::Gpc && !matches!(action, Action::ConsentOff | Action::Reset) {
         return Err(Problem::new(
             Kind::Forbidden,
@@ -282,14 +290,17 @@ pub fn act<P: Platform>(
                 None => desk.random_reader()?,
             };
             start(visitor, reader, config.consent_version, now_ms, false);
+            if visitor.declined {
+                cookies.push(cookie::decline(config, desk.brand, false));
+            }
             let data = EventData {
                 consent: Some(true),
                 ..desk.data(Some(reader))
             };
-            desk.tell(EventType::Consent, data, later)?;
+            desk.tell(EventType::Consent, data, later).await?;
         }
         Action::ConsentOff | Action::Reset => {
-            return forget(desk, visitor, action, later);
+            return forget(desk, visitor, action, later).await;
         }
         Action::Less(content) => {
             let reader = consenting(reader)?;
@@ -298,7 +309,7 @@ pub fn act<P: Platform>(
                 content_id: Some(*content),
                 ..desk.data(Some(reader))
             };
-            desk.tell(EventType::Hide, data, later)?;
+            desk.tell(EventType::Hide, data, later).await?;
         }
         Action::Mute(target) | Action::Unmute(target) => {
             let reader = consenting(reader)?;
@@ -315,8 +326,17 @@ pub fn act<P: Platform>(
             } else {
                 EventType::Unmute
             };
-            desk.tell(kind, data, later)?;
+            desk.tell(kind, data, later).await?;
         }
+        Action::Link(_) if visitor.declined && reader.is_none() => {
+            return Err(Problem::new(
+                Kind::Forbidden,
+                "cookie of this brand",
+                "the reader said no to being remembered on this device",
+                "send the action consent_on first",
+            ));
+        }
+        // A publisher makes assertions for readers with an account, whose consent it holds.
         Action::Link(assertion) => {
             let linked =
                 reader::link(&config.keys, desk.brand, assertion, now_ms).map_err(|e| {
@@ -333,10 +353,10 @@ pub fn act<P: Platform>(
         }
     }
     let now = Timestamp(now_ms).minute();
-    let cookie = visitor.set_cookie(desk.edge, desk.platform, desk.brand, now);
+    cookies.extend(visitor.set_cookie(desk.edge, desk.platform, desk.brand, now));
     Ok(Done {
         consent: visitor.consent,
-        cookie,
+        cookies,
     })
 }
 
@@ -363,7 +383,7 @@ fn start(visitor: &mut Visitor, reader: Pseudonym, consent: u8, now_ms: i64, lin
     visitor.changed = true;
 }
 
-fn forget<P: Platform>(
+async fn forget<P: Platform>(
     desk: &Desk<'_, P>,
     visitor: &mut Visitor,
     action: &Action,
@@ -379,14 +399,19 @@ fn forget<P: Platform>(
         } else {
             EventType::Reset
         };
-        desk.tell(kind, data, later)?;
+        desk.tell(kind, data, later).await?;
     }
     if visitor.consent == Consent::Given {
         visitor.consent = Consent::None;
     }
+    let config = desk.edge.config();
+    let mut cookies = vec![cookie::clear(config, desk.brand)];
+    if off {
+        cookies.push(cookie::decline(config, desk.brand, true));
+    }
     Ok(Done {
         consent: visitor.consent,
-        cookie: Some(cookie::clear(desk.edge.config(), desk.brand)),
+        cookies,
     })
 }
 

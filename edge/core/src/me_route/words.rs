@@ -37,7 +37,7 @@ pub struct About {
     /// Habits, one sentence each.
     pub habits: Vec<String>,
     /// What is not held.
-    pub not_held: [&'static str; 6],
+    pub not_held: [&'static str; 5],
     /// What can be done: actions of `POST /v1/me`.
     pub actions: [&'static str; 7],
 }
@@ -78,12 +78,11 @@ pub struct Muted {
     pub label: String,
 }
 
-const NOT_HELD: [&str; 6] = [
+const NOT_HELD: [&str; 5] = [
     "your name, e-mail address or telephone number",
     "your IP address",
-    "where you are, beyond the country your connection comes from, which is used and not kept",
+    "where you are, beyond the country your connection comes from",
     "what you read elsewhere",
-    "anything for advertisers",
     "a profile without your consent",
 ];
 const ACTIONS: [&str; 7] = [
@@ -151,7 +150,8 @@ pub fn about(
     let days = now.since(token.issued) / (24 * 60);
     about.summary = format!(
         "A pseudonym known to {} only, made {}, with {} interests and {} remembered reads. \
-         It travels in your own cookie, sealed, and is {} bytes long.",
+         It travels in your own cookie, sealed, and is {} bytes long. What you read, when, and on which kind of device \
+         is kept behind it under the same pseudonym, until you have it forgotten or your consent ends.",
         brand.title,
         match days {
             0 => "today".to_owned(),
@@ -213,7 +213,13 @@ fn muted(mute: &Mute) -> Option<Muted> {
 }
 
 fn habits(p: &Profile, sessions: u16) -> Vec<String> {
-    let mut out = vec![format!("{sessions} visits on this device")];
+    let visits = if sessions == 1 { "visit" } else { "visits" };
+    let mut out = vec![format!("{sessions} {visits} on this device")];
+    if p.learned.is_some() {
+        out.push(
+            "64 numbers that place your taste near that of others; nobody can read them".into(),
+        );
+    }
     let Some(h) = &p.habits else { return out };
     match h.length {
         Length::Unknown => {}

@@ -117,7 +117,12 @@ impl<T: Stored> Shelf<T> {
             held: s.held(now_ms, ttl),
             refresh,
         };
-        if age_ms < ttl.soft_ms {
+        let soft_ms = if s.value.is_some() {
+            ttl.soft_ms
+        } else {
+            ttl.absent_ms
+        };
+        if age_ms < soft_ms {
             return serve(&s, false);
         }
         if age_ms < ttl.hard_ms {

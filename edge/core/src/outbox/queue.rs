@@ -98,8 +98,11 @@ impl Queue {
         free
     }
 
-    pub(super) fn oldest(&self) -> Option<(u64, Arc<Batch>)> {
-        self.lock().waiting.front().cloned()
+    /// The oldest batch, which stays; the claim of the flush that asks is renewed.
+    pub(super) fn oldest(&self, now_ms: i64) -> Option<(u64, Arc<Batch>)> {
+        let mut s = self.lock();
+        s.in_flight_ms = Some(now_ms);
+        s.waiting.front().cloned()
     }
 
     pub(super) fn done(&self, number: u64) {
@@ -138,11 +141,11 @@ mod tests {
         assert_eq!(q.add(batch(1)), Err(Full));
         assert!(q.claim(0));
         assert!(!q.claim(1), "one flush at a time");
-        let (number, _) = q.oldest().unwrap();
+        let (number, _) = q.oldest(0).unwrap();
         q.release(5, true);
         assert!(!q.due(10) && q.due(5 + RETRY_AFTER_FAILURE_MS));
         assert!(q.claim(6));
-        assert_eq!(q.oldest().unwrap().0, number);
+        assert_eq!(q.oldest(6).unwrap().0, number);
         q.done(number);
         assert!(q.is_empty());
         assert_eq!(q.add(batch(RETRY_BYTES_MAX)), Ok(()));

@@ -17,7 +17,7 @@ use mediaflow_shared::time::Timestamp;
 use mediaflow_shared::topics;
 use serde::Deserialize;
 
-/// Stories on one page: with their markup they stay below 30 KB.
+/// Stories on one page, without the lead: full rows of one, two and three, and with their markup below 30 KB.
 const PAGE_ITEMS: u16 = 18;
 
 /// A feed as the page needs it.
@@ -72,7 +72,7 @@ pub async fn page<P: Platform>(
     surface: &Surface,
 ) -> Result<Response, Problem> {
     let mut asked = Asked::parse(&request.query, &request.headers, request.country)?;
-    asked.limit = PAGE_ITEMS;
+    asked.limit = PAGE_ITEMS + u16::from(asked.cursor.is_none());
     asked.explain = false;
     let mut later = Vec::new();
     let scene = Scene::set(edge, platform, brand, surface, request, &mut later).await;
@@ -87,14 +87,15 @@ pub async fn page<P: Platform>(
     let consent = scene.visitor.consent;
     let back = format!("{}{}", request.path, with_query(&request.query));
     let mut main = String::with_capacity(feed.items.len() * 1200 + 2048);
-    if consent == Consent::None {
+    // The tabs say it to the eye.
+    let _ = write!(main, "<h1 class=\"vh\">{}</h1>", esc(&surface.title));
+    if consent == Consent::None && !scene.visitor.declined {
         banner(&mut main, brand, &back);
     }
     let _ = write!(
         main,
-        "<h1 hidden>{}</h1><form id=\"act\" method=\"post\" action=\"/v1/me?brand={}\">\
+        "<form id=\"act\" method=\"post\" action=\"/v1/me?brand={}\">\
          <input type=\"hidden\" name=\"back\" value=\"{}\"></form><ol class=\"feed\">",
-        esc(&surface.title),
         brand.slug,
         esc(&back)
     );

@@ -12,6 +12,11 @@ use xxhash_rust::xxh3::xxh3_64;
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
                    img-src http: https: data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// In the page itself: else every browser asks for `/favicon.ico`, which costs a request and is not there.
+const ICON: &str = "<link rel=\"icon\" href=\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' \
+                    viewBox='0 0 8 8'%3E%3Cpath fill='%239a1c1c' d='M0 0h8v8H0z'/%3E%3Cpath fill='%23fff' \
+                    d='M1 1h6v2H1zM1 4h6v1H1zM1 6h4v1H1z'/%3E%3C/svg%3E\">";
+
 /// Text for HTML, in elements and in quoted attributes.
 pub fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
@@ -69,7 +74,7 @@ impl Page<'_> {
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
              <meta name=\"robots\" content=\"noindex\">\
-             <title>{title}</title><link rel=\"stylesheet\" href=\"/assets/reader.css?v={version}\">\
+             <title>{title}</title>{ICON}<link rel=\"stylesheet\" href=\"/assets/reader.css?v={version}\">\
              <link rel=\"alternate\" type=\"application/feed+json\" title=\"{name}\" href=\"/v1/feed/{slug}/{feed}\">\
              <script src=\"/assets/reader.js?v={version}\" defer></script></head>\
              <body data-brand=\"{slug}\" data-surface=\"{surface}\" data-consent=\"{consent}\" \
@@ -141,8 +146,15 @@ impl Page<'_> {
         let _ = write!(
             h,
             "<li><a href=\"/v1/feed/{}/{feed}\">JSON Feed</a></li></ul>\
-             <p>Ordered by what you read and by the editors. Every story says why it is here.</p></div></footer>",
-            brand.slug
+             <p>{} Every story says why it is here.</p></div></footer>",
+            brand.slug,
+            match self.consent {
+                Consent::Given => "Ordered by what you read and by the editors.",
+                Consent::None => "Ordered by the editors and by what is read now.",
+                Consent::Gpc =>
+                    "Your browser asks not to be remembered (Global Privacy Control), so nothing about you is read \
+                     or kept. Ordered by the editors and by what is read now.",
+            }
         );
     }
 }
@@ -157,9 +169,9 @@ fn asset_version() -> String {
 
 /// The list of brands, for whoever opens the root.
 pub fn brands(config: &Config) -> Response {
-    let mut h = String::from(
+    let mut h = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>Front pages</title>\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>Front pages</title>{ICON}\
          <link rel=\"stylesheet\" href=\"/assets/reader.css\"></head><body><main class=\"wrap text\">\
          <h1>Front pages</h1><ul>",
     );

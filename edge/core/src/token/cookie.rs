@@ -1,6 +1,7 @@
 //! The token as a cookie (RFC 6265): its name, how it is found, set and cleared.
 
 use crate::config::{Brand, Config};
+use crate::limits::TOKEN_TTL_MIN;
 
 /// The cookie's name. `__Host-` binds it to the host and to HTTPS; without HTTPS (development) a browser would drop
 /// such a cookie, so the name is plain there.
@@ -45,6 +46,38 @@ pub fn set(config: &Config, brand: &Brand, value: &str, ttl_s: u32) -> String {
 #[must_use]
 pub fn clear(config: &Config, brand: &Brand) -> String {
     set(config, brand, "", 0)
+}
+
+fn declined_name(config: &Config, brand: &Brand) -> String {
+    let prefix = if config.secure_cookies { "__Host-" } else { "" };
+    format!("{prefix}mf_no_{}", brand.slug)
+}
+
+/// Whether the reader said no on this device. The answer is all this cookie holds.
+#[must_use]
+pub fn declined(header: &str, config: &Config, brand: &Brand) -> bool {
+    let name = declined_name(config, brand);
+    header.split(';').any(|pair| {
+        pair.trim()
+            .split_once('=')
+            .is_some_and(|(n, v)| n == name && !v.is_empty())
+    })
+}
+
+/// `Set-Cookie` that remembers a "no", so that it is not asked for again, or forgets it.
+#[must_use]
+pub fn decline(config: &Config, brand: &Brand, on: bool) -> String {
+    let ttl_s = if on { TOKEN_TTL_MIN * 60 } else { 0 };
+    let secure = if config.secure_cookies {
+        "; Secure"
+    } else {
+        ""
+    };
+    let value = if on { "1" } else { "" };
+    format!(
+        "{}={value}; Path=/; Max-Age={ttl_s}; HttpOnly; SameSite=Lax{secure}",
+        declined_name(config, brand)
+    )
 }
 
 #[cfg(test)]

@@ -357,6 +357,19 @@ fn only_the_brands_sites_may_read_with_credentials() {
 }
 
 #[test]
+fn a_new_brands_first_front_shows_at_once() {
+    let mut w = World::new();
+    w.fake.state().kv.remove("f/daily/home");
+    let (r, _) = w.feed("/v1/feed/daily/home");
+    assert_eq!(rung(&r), "4");
+    w.put("f/daily/home", front("daily", "home", 9, now()));
+    w.pass(501);
+    let _ = w.feed("/v1/feed/daily/home");
+    let (r, v) = w.feed("/v1/feed/daily/home");
+    assert_eq!((rung(&r), ids(&v).len()), ("2", 9));
+}
+
+#[test]
 fn a_front_of_another_brand_in_the_wrong_place_is_refused() {
     let mut w = World::new();
     w.put("f/daily/home", front("other", "home", 5, now()));

@@ -25,7 +25,17 @@ fn nothing_is_minted_before_consent_and_everything_goes_when_it_is_withdrawn() {
     assert_eq!(w.events()[0]["type"], "org.mediaflow.consent.v1");
     let r = w.me(r#"{"action":"consent_off"}"#);
     assert_eq!(r.status, 200);
-    assert!(w.cookies.is_empty());
+    let left: Vec<&str> = w.cookies.keys().map(String::as_str).collect();
+    assert_eq!(left, ["mf_no_daily"], "only the answer is kept");
+    assert!(
+        !text(&w.get("/r/daily")).contains("Yes, remember"),
+        "not asked again"
+    );
+    assert!(
+        text(&w.get("/r/daily/me")).contains("Yes, remember"),
+        "but can change their mind"
+    );
+    assert_eq!(w.me(r#"{"action":"link","assertion":"a.1.b"}"#).status, 403);
     let last = w.events().pop().unwrap();
     assert_eq!(
         (&last["data"]["reader"], &last["data"]["consent"]),
@@ -343,4 +353,18 @@ fn the_store_failing_does_not_break_me() {
         assert_eq!(about(&mut w)["consent"], "given", "{fault:?}");
         assert_eq!(w.me(r#"{"action":"mute","topic":"sport"}"#).status, 200);
     }
+}
+
+#[test]
+fn where_memory_does_not_last_a_withdrawal_waits_for_the_origin() {
+    let mut w = World::new();
+    w.fake.state().forgets = true;
+    w.consent();
+    w.fake.state().origin = Origin::Silent;
+    let r = w.me(r#"{"action":"consent_off"}"#);
+    assert_eq!((r.status, w.cookies.len()), (503, 1), "nothing was changed");
+    w.fake.state().origin = Origin::Status(202);
+    w.pass(2000);
+    assert_eq!(w.me(r#"{"action":"consent_off"}"#).status, 200);
+    assert_eq!(w.events().pop().unwrap()["data"]["consent"], false);
 }
