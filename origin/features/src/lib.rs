@@ -33,7 +33,7 @@ pub use metrics::{FeatureMetrics, FeatureSnapshot};
 pub use reader::ReaderState;
 
 use crate::items::Items;
-use crate::partition::{Partition, retrying};
+use crate::partition::{Partition, news, retrying};
 
 /// The topic that is folded.
 pub const TOPIC_EVENTS: &str = "events";
@@ -136,7 +136,7 @@ async fn follow_content(
         }
         if read == 0 {
             tokio::select! {
-                _ = appended.changed() => {}
+                () = news(&mut appended) => {}
                 _ = shutdown.changed() => {}
             }
         }

@@ -98,8 +98,7 @@ impl Partition {
                 let wake = self.due;
                 let pending = self.pending > 0;
                 tokio::select! {
-                    // An error means that the log is gone with the process.
-                    _ = appended.changed() => {}
+                    () = news(&mut appended) => {}
                     () = sleep_until(wake), if pending => {}
                     _ = shutdown.changed() => {}
                 }
@@ -190,6 +189,13 @@ impl Partition {
         ) {
             lag.store(end.saturating_sub(self.committed), Relaxed);
         }
+    }
+}
+
+/// Waits for the next append; for ever once there will be none.
+pub(crate) async fn news(appended: &mut watch::Receiver<u64>) {
+    if appended.changed().await.is_err() {
+        std::future::pending().await
     }
 }
 

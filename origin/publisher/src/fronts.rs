@@ -17,7 +17,7 @@ use crate::candidates::select;
 use crate::error::PublisherResult;
 use crate::index::{Index, Live, TOPIC_CONTENT};
 use crate::limits::{DEBOUNCE, EMBARGO_AHEAD_MIN, FRONT_RETRY, SIGNALS_EVERY};
-use crate::push::{put, stopped, stopping};
+use crate::push::{news, put, stopped, stopping};
 use crate::settings::{BrandSettings, SurfaceSettings};
 use crate::stream::Signals;
 use crate::{PublisherDeps, Shared};
@@ -110,7 +110,7 @@ impl Fronts {
             };
             tokio::select! {
                 () = sleep_until(next) => {}
-                () = news(appended.as_mut()) => {}
+                () = appends(appended.as_mut()) => {}
                 () = self.shared.board.fronts_wake.notified() => {}
                 () = stopped(&mut shutdown) => {}
             }
@@ -235,14 +235,12 @@ impl Fronts {
     }
 }
 
-/// Waits for the next append; without a topic, or when the log is gone, for ever.
-async fn news(appended: Option<&mut watch::Receiver<u64>>) {
-    if let Some(a) = appended
-        && a.changed().await.is_ok()
-    {
-        return;
+/// Waits for the next append; for ever without a topic.
+async fn appends(topic: Option<&mut watch::Receiver<u64>>) {
+    match topic {
+        Some(t) => news(t).await,
+        None => std::future::pending().await,
     }
-    std::future::pending().await
 }
 
 /// Gives every item its vectors, if there is a basis. Items the model has not seen get zeros: nothing learned is known.

@@ -127,8 +127,12 @@ impl Index {
                 return None;
             }
         };
-        let items = self.brands.get_mut(&content.brand)?;
         let id = content.content_id;
+        // A source that moved to another brand leaves nothing behind.
+        for (_, items) in self.brands.iter_mut().filter(|(b, _)| **b != content.brand) {
+            items.remove(&id);
+        }
+        let items = self.brands.get_mut(&content.brand)?;
         let known = items.get(&id);
         // A takedown holds whatever the source said later.
         if content.status != Status::Takedown

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::PublisherDeps;
 use crate::error::PublisherResult;
 use crate::limits::{PROFILE_TTL_S, PROFILES_BATCH, PROFILES_EVERY, PROFILES_KNOWN_MAX};
-use crate::push::{Outcome, Patience, delete, put, retrying, stopped, stopping};
+use crate::push::{Outcome, Patience, delete, news, put, retrying, stopped, stopping};
 
 /// The key of a reader's blob.
 #[must_use]
@@ -53,7 +53,7 @@ pub(crate) async fn run(
             () = async {
                 if worked == 0 {
                     // The time-out covers stores that wake across processes by polling only.
-                    let _ = tokio::time::timeout(Duration::from_secs(1), woken.changed()).await;
+                    let _ = tokio::time::timeout(Duration::from_secs(1), news(&mut woken)).await;
                 }
                 if worked < PROFILES_BATCH {
                     sleep(PROFILES_EVERY).await;

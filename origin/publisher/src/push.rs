@@ -118,6 +118,13 @@ pub(crate) fn stopping(shutdown: &watch::Receiver<bool>) -> bool {
     *shutdown.borrow() || shutdown.has_changed().is_err()
 }
 
+/// Waits for the next news; for ever once there will be none.
+pub(crate) async fn news(woken: &mut watch::Receiver<u64>) {
+    if woken.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 /// Asks a log or state store again while the answer is that it may work later.
 pub(crate) async fn retrying<T, F: Future<Output = PortResult<T>>>(
     mut ask: impl FnMut() -> F,

@@ -19,7 +19,7 @@ use crate::archive::{VIEW_RULES, version_key};
 use crate::error::PublisherResult;
 use crate::index::VIEW_CONTENT;
 use crate::limits::{PAGE, RULES_POLL};
-use crate::push::{Patience, put, retrying, stopped, stopping};
+use crate::push::{Patience, news, put, retrying, stopped, stopping};
 use crate::{PublisherDeps, Shared};
 
 /// The outbox the admin API writes.
@@ -244,7 +244,7 @@ impl RulesPublisher {
                 continue;
             }
             tokio::select! {
-                _ = woken.changed() => {}
+                () = news(&mut woken) => {}
                 () = self.shared.board.rules_wake.notified() => {}
                 () = sleep(RULES_POLL) => {}
                 () = stopped(&mut shutdown) => {}
