@@ -15,7 +15,8 @@ import { secrets, startWorkerd } from "./workerd.js";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
-const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
+/** Where cargo builds. */
+export const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 const mediaflow = join(target, "debug/mediaflow");
 const hosts = ["target/debug", "target-host/debug"].map((at) => join(root, at, "mediaflow-edge-host"));
 const component = join(target, "wasm32-wasip2/edge/mediaflow_edge_spin.wasm");
@@ -126,7 +127,7 @@ export function startWorker(origin, { kv = origin.kv, upstream = origin.address,
   return startWorkerd({ origin: upstream, kv, env: { ...environment, MEDIAFLOW_EDGE_ID: "workerd", ...env } });
 }
 
-/** What is missing for the component's host, or nothing. */
+/** What is missing for the component in its host, or nothing. */
 export function hostMissing() {
   if (!hosts.some((file) => existsSync(file))) return "mediaflow-edge-host is not built";
   if (!existsSync(component)) return "the Spin component is not built";
@@ -173,12 +174,18 @@ export async function until(what, limit_ms, done, every_ms = 50) {
   }
 }
 
-/** A reader with a cookie jar of one cookie, which is all that the edges ever set. */
+/** A reader with a cookie jar. */
 export class Reader {
-  cookie = "";
+  #cookies = new Map();
 
-  constructor(edge) {
+  constructor(edge, cookie = "") {
     this.edge = edge;
+    for (const pair of cookie.split("; ").filter(Boolean)) this.#cookies.set(...pair.split("=", 2));
+  }
+
+  /** The header `Cookie`, empty without any. */
+  get cookie() {
+    return [...this.#cookies].map((pair) => pair.join("=")).join("; ");
   }
 
   async ask(path, { headers = {}, ...options } = {}) {
@@ -187,19 +194,28 @@ export class Reader {
       ...options,
       headers: this.cookie ? { cookie: this.cookie, ...headers } : headers,
     });
-    for (const set of answer.headers.getSetCookie()) this.cookie = set.split(";", 1)[0];
+    for (const set of answer.headers.getSetCookie()) {
+      const [name, value] = set.split(";", 1)[0].split("=", 2);
+      if (value) this.#cookies.set(name, value);
+      else this.#cookies.delete(name);
+    }
     return answer;
   }
 
-  /** Rung, feed id and body, as text and as JSON. */
+  /** Rung, feed id and body, as text and as JSON. A feed never fails, so anything but 200 is an error. */
   async feed(query = "") {
     const answer = await this.ask(`/v1/feed/daily/home${query}`);
     const text = await answer.text();
-    const { headers, status } = answer;
-    const json = status === 200 ? JSON.parse(text) : undefined;
+    if (answer.status !== 200) throw new Error(`the feed answered ${answer.status}: ${text}`);
+    const { headers } = answer;
+    const json = JSON.parse(text);
     return {
-      status, headers, text, json, rung: headers.get("mediaflow-rung"), id: headers.get("mediaflow-feed-id"),
-      titles: json?.items.map((item) => item.title), ids: json?.items.map((item) => item.id),
+      headers,
+      text,
+      json,
+      rung: headers.get("mediaflow-rung"),
+      id: headers.get("mediaflow-feed-id"),
+      ids: json.items.map((item) => item.id),
     };
   }
 

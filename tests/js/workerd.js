@@ -50,28 +50,26 @@ export async function startWorkerd({ origin, kv, env = {} }) {
   if (!existsSync(join(root, "target/worker/entry.js"))) {
     throw new Error("target/worker is missing: run `cargo xtask build-worker`");
   }
+  return serve("edge/cloudflare/workerd.capnp", [`--external-addr=kv=${kv}`], {
+    ...secrets,
+    MEDIAFLOW_ORIGIN: `http://${origin}`,
+    MEDIAFLOW_EDGE_ID: "workerd-test",
+    MEDIAFLOW_BRANDS: JSON.stringify(brands),
+    ...env,
+  });
+}
+
+/** Starts a worker that holds nothing but the npm package of the shared ranking. */
+export function startParityWorkerd() {
+  return serve("tests/js/parity.capnp", [], {});
+}
+
+/** workerd with a configuration of this repository, whose socket `http` gets a port of its own. */
+async function serve(config, flags, env) {
   const child = spawn(
     workerd,
-    [
-      "serve",
-      "edge/cloudflare/workerd.capnp",
-      "--experimental",
-      "--socket-addr=http=127.0.0.1:0",
-      `--external-addr=kv=${kv}`,
-      "--control-fd=3",
-    ],
-    {
-      cwd: root,
-      stdio: ["ignore", "pipe", "pipe", "pipe"],
-      env: {
-        PATH: process.env.PATH,
-        ...secrets,
-        MEDIAFLOW_ORIGIN: `http://${origin}`,
-        MEDIAFLOW_EDGE_ID: "workerd-test",
-        MEDIAFLOW_BRANDS: JSON.stringify(brands),
-        ...env,
-      },
-    },
+    ["serve", config, "--experimental", "--socket-addr=http=127.0.0.1:0", "--control-fd=3", ...flags],
+    { cwd: root, stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env.PATH, ...env } },
   );
   const ended = new Promise((resolve) => child.once("exit", resolve));
   let output = "";
