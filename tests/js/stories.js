@@ -118,12 +118,13 @@ const desks = {
 /**
  * The sixty, newest first, one desk after the other.
  *
- * `image` makes the URL of a story's picture from its number; every fourth story has none.
+ * `site` is where they can be read. With `image`, which makes the URL of a story's picture from its
+ * number, three stories in four have a picture.
  *
- * @param {{ now?: number, image?: (number: number) => string }} options
+ * @param {{ now?: number, site?: string, image?: (number: number) => string }} options
  * @returns {object[]} for `POST /admin/v1/import/content`
  */
-export function stories({ now = Date.now(), image } = {}) {
+export function stories({ now = Date.now(), site = "https://daily.example", image } = {}) {
   const names = Object.keys(desks);
   return Array.from({ length: 60 }, (_, number) => {
     const desk = desks[names[number % names.length]];
@@ -140,7 +141,7 @@ export function stories({ now = Date.now(), image } = {}) {
       body: `<p>${summary} ${desk.words} ${title}.</p><p>${desk.words} ${tail.join(" ")}</p>`,
       author: desk.author,
       published: now - (20 + number * 9) * MINUTE_MS,
-      url: `https://daily.example/story-${number}`,
+      url: `${site}/story-${number}`,
       images: image && number % 4 !== 3 ? [{ url: image(number), alt: "" }] : [],
       ingested_at: new Date(now).toISOString(),
     };
