@@ -3,7 +3,7 @@
 //! Weights are Q16 (65,536 = 1.0); features are Q15 (32,767 = 1.0), so a contribution is `weight × feature >> 15`, in
 //! Q16 again. [`Model::default`] is what a brand starts with before anything was trained.
 
-use crate::wire::{Frame, WireError};
+use crate::wire::{Frame, WireError, unpack};
 use serde::{Deserialize, Serialize};
 
 /// The frame of a model.
@@ -159,7 +159,7 @@ impl Model {
         const WHAT: &str = "model";
         let (payload, _) = FRAME.open(WHAT, bytes)?;
         let malformed = |why: String| WireError::Malformed { what: WHAT, why };
-        let m: Self = rmp_serde::from_slice(payload).map_err(|e| malformed(e.to_string()))?;
+        let m: Self = unpack(payload).map_err(malformed)?;
         let c = m.classic;
         if u32::from(c.alpha) + u32::from(c.beta) + u32::from(c.gamma) != 1000 {
             return Err(malformed("classic weights do not add up to 1".into()));

@@ -7,7 +7,7 @@
 use crate::front::build::Item;
 use crate::id::ContentId;
 use crate::time::{Minute, Timestamp};
-use crate::wire::{Frame, WireError};
+use crate::wire::{Frame, WireError, unpack};
 use serde::{Deserialize, Serialize};
 
 /// The frame of rules.
@@ -198,7 +198,7 @@ impl Rules {
             )));
         }
         let (payload, id) = FRAME.open(WHAT, bytes)?;
-        let rules: Self = rmp_serde::from_slice(payload).map_err(|e| malformed(e.to_string()))?;
+        let rules: Self = unpack(payload).map_err(malformed)?;
         if rules.rules.len() > RULES_MAX {
             return Err(malformed(format!(
                 "{} rules, at most {RULES_MAX} allowed",

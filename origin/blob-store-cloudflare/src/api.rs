@@ -35,7 +35,7 @@ impl Api {
     pub fn new(config: CloudflareConfig) -> PortResult<Self> {
         // The provider is named here, so that no process-wide default is needed or changed.
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+            .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())
             .map_err(|e| {
                 let message = "the machine's certificates cannot be read; install ca-certificates";
                 PortError::new(PortErrorKind::Unavailable, message).with_source(e)

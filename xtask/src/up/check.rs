@@ -84,7 +84,10 @@ pub fn walk(walk: &Walk<'_>) -> Result<()> {
     step("receipt: an edge serves the revision", || {
         eventually(RECEIPT, || walk.receipt(revision))
     })?;
-    step("replay: the same bytes", || walk.replay(workerd))
+    step("replay: the same bytes", || {
+        // The served record follows the response.
+        eventually(RECEIPT, || walk.replay(workerd))
+    })
 }
 
 /// Runs one named part of the walk and says how it went.
@@ -125,11 +128,11 @@ impl Walk<'_> {
     }
 
     fn consent(&self, edge: SocketAddr) -> Result<String> {
-        let body = json!({ "brand": self.brand, "action": "consent", "value": true });
+        let body = json!({ "action": "consent_on" });
         let answer = send(
             edge,
             "POST",
-            "/v1/me",
+            &format!("/v1/me?brand={}", self.brand),
             &[("content-type", "application/json")],
             body.to_string().as_bytes(),
         )?
