@@ -97,6 +97,8 @@ for (const name of ["native", "workerd", "component"]) {
     }, 20);
     const pin_ms = Math.round(performance.now() - begun);
     assert.match(JSON.stringify(shown.json.items[0]._mediaflow.reasons), new RegExp(pin.name));
+    const page = await (await reader.ask("/r/daily")).text();
+    assert.match(page, new RegExp(`<li class="lead[^"]*" data-id="${pinned.id}"`));
     const receipt = await until("the receipt", RECEIPT_MS, async () => {
       // The others need readers too: an edge without requests serves, and says, nothing.
       await Promise.all(Object.values(edges).map((other) => new Reader(other).feed("?limit=1")));
