@@ -149,7 +149,7 @@ pub fn about(
     about.habits = habits(p, token.sessions);
     let days = now.since(token.issued) / (24 * 60);
     about.summary = format!(
-        "A pseudonym known to {} only, made {}, with {} interests and {} remembered reads. \
+        "A pseudonym known to {} only, made {}, with {} and {}. \
          It travels in your own cookie, sealed, and is {} bytes long. What you read, when, and on which kind of device \
          is kept behind it under the same pseudonym, until you have it forgotten or your consent ends.",
         brand.title,
@@ -158,11 +158,16 @@ pub fn about(
             1 => "yesterday".to_owned(),
             n => format!("{n} days ago"),
         },
-        about.topics.len(),
-        about.reads_remembered,
+        counted(about.topics.len(), "interest"),
+        counted(about.reads_remembered, "remembered read"),
         known.blob.len(),
     );
     about
+}
+
+fn counted(n: usize, what: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {what}{plural}")
 }
 
 fn interests(p: &Profile) -> Vec<Interest> {
