@@ -16,9 +16,9 @@ use mediaflow_edge_core::{Edge, Headers, Level, OriginReply, Platform, Request, 
 use mediaflow_shared::front::build::{Head, Item, encode};
 use mediaflow_shared::id::{ContentId, Pseudonym};
 use mediaflow_shared::model::Model;
+use mediaflow_shared::profile::Profile;
 use mediaflow_shared::profile::blob;
 use mediaflow_shared::profile::fold::{Interaction, ItemView, apply};
-use mediaflow_shared::profile::Profile;
 use mediaflow_shared::rules::Rules;
 use mediaflow_shared::time::Minute;
 use mediaflow_shared::topics::{LANES, TOPICS};
@@ -110,9 +110,11 @@ fn config() -> Config {
             "MEDIAFLOW_EXPOSURE_KEY" => "07".repeat(16),
             "MEDIAFLOW_LOGIN_KEY" => "08".repeat(32),
             "MEDIAFLOW_EDGE_TOKEN" => "edge-secret".into(),
-            "MEDIAFLOW_BRANDS" => r#"[{"slug":"daily","title":"The Daily","home_url":"https://daily.example",
+            "MEDIAFLOW_BRANDS" => {
+                r#"[{"slug":"daily","title":"The Daily","home_url":"https://daily.example",
                 "languages":["en"],"surfaces":["home"]}]"#
-                .into(),
+                    .into()
+            }
             _ => return None,
         };
         Some(value)
@@ -293,6 +295,9 @@ fn main() {
         black_box(blob::decode(&token.blob).unwrap());
     });
     println!("open_and_decode {open:.0}");
-    println!("feed_personal {:.0}", time_ns(|| drop(black_box(feed(Some(&cookie))))));
+    println!(
+        "feed_personal {:.0}",
+        time_ns(|| drop(black_box(feed(Some(&cookie)))))
+    );
     println!("feed_shared {:.0}", time_ns(|| drop(black_box(feed(None)))));
 }

@@ -10,13 +10,6 @@ pub enum Must {
     /// This or less.
     AtMost(f64),
     /// This or more.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "no group measures a rate yet; goes with the first that does"
-        )
-    )]
     AtLeast(f64),
     /// Only told.
     Nothing,

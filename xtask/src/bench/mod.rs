@@ -7,8 +7,15 @@
 //! A figure that is missed is named as missed; only a group that cannot measure is an error. Loads
 //! are bounded in time and go to 127.0.0.1 alone.
 
+mod blob;
 mod bundle;
+mod edges;
 mod figure;
+mod parity;
+mod process;
+mod programs;
+mod rank;
+mod world;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -28,7 +35,22 @@ type Group = (
 );
 
 /// In the order of the table. Add a group here and a file beside this one.
-const GROUPS: &[Group] = &[("bundle", "size of what is deployed", bundle::measure)];
+const GROUPS: &[Group] = &[
+    ("bundle", "size of what is deployed", bundle::measure),
+    ("blob", "readers' profiles and their tokens", blob::measure),
+    (
+        "rank",
+        "ranking 500 candidates, native and in WASM",
+        rank::measure,
+    ),
+    ("edges", "feeds of every edge under load", edges::measure),
+    (
+        "world",
+        "importing a publisher; pins and readings on their way",
+        world::measure,
+    ),
+    ("parity", "the same bytes on every target", parity::measure),
+];
 
 const FILE: &str = "docs/FIGURES.md";
 

@@ -8,12 +8,14 @@
 //! Nothing is fetched here: wasm-bindgen is a crate, wasm-opt an npm package of `tests/js`.
 
 mod component;
+mod empty;
 mod npm;
 mod optimize;
 mod size;
 mod worker;
 
 pub use component::{build_component, component_file};
+pub use empty::build_empty_worker;
 pub use npm::build_wasm;
 pub use size::{bundle_size, file_size};
 pub use worker::{WORKERD_CONFIG, build_worker};

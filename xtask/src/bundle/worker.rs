@@ -14,7 +14,8 @@ use crate::workspace::Workspace;
 
 /// The module that workerd starts. The fetch handler of index.js rebuilds its instance by itself
 /// after a panic, so nothing has to be watched here.
-const ENTRY: &str = "import { fetch } from \"./index.js\";\n\nexport default { fetch };\n";
+pub(super) const ENTRY: &str =
+    "import { fetch } from \"./index.js\";\n\nexport default { fetch };\n";
 /// Names the treatment in the stamp: change it when this file changes what it writes.
 const RECIPE: &str = "worker 3";
 /// Written for raw workerd; every script of the bundle has to be embedded there.
@@ -50,7 +51,7 @@ pub fn build_worker(workspace: &Workspace, step: &Step) -> Result<String> {
     Ok(bundle_size(&folder)?.to_string())
 }
 
-fn bind(compiled: &Path, folder: &Path) -> Result<()> {
+pub(super) fn bind(compiled: &Path, folder: &Path) -> Result<()> {
     Bindgen::new()
         .input_path(compiled)
         .out_name("index")
@@ -68,7 +69,7 @@ fn bind(compiled: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Halves the glue, which names every class of the Workers API and comments on it.
-fn minify(workspace: &Workspace, step: &Step, script: &Path) -> Result<()> {
+pub(super) fn minify(workspace: &Workspace, step: &Step, script: &Path) -> Result<()> {
     workspace.npm("esbuild/package.json")?;
     // The API finds the program for this machine; its command-line wrapper wants a postinstall.
     step.must(

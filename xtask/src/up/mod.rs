@@ -10,10 +10,10 @@
 //! empty store, walks the product once and leaves. Only processes started here are stopped.
 
 mod check;
-mod config;
-mod http;
-mod program;
-mod secrets;
+pub(crate) mod config;
+pub(crate) mod http;
+pub(crate) mod program;
+pub(crate) mod secrets;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -62,12 +62,12 @@ struct Plan {
 /// One port for each listener.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports {
-    cms: u16,
-    origin: u16,
-    native: u16,
-    kv: u16,
-    workerd: u16,
-    spin: u16,
+    pub(crate) cms: u16,
+    pub(crate) origin: u16,
+    pub(crate) native: u16,
+    pub(crate) kv: u16,
+    pub(crate) workerd: u16,
+    pub(crate) spin: u16,
 }
 
 /// The defaults of the programs themselves.

@@ -109,6 +109,11 @@ impl Program {
         }
     }
 
+    /// Its process, to be looked up in /proc.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// An error when it has ended by itself.
     pub fn must_run(&mut self) -> Result<()> {
         match self.child.try_wait()? {

@@ -1,8 +1,9 @@
-//! What the benchmarks run beside the product: a stand for edges, blob sizes, the native digest.
+//! What the benchmarks run beside the product: a stand for edges, a load, blob sizes, the native digest.
 //!
 //! `cargo xtask bench` starts these and reads the JSON they print. None of them is part of the product.
 
 mod blobs;
+mod load;
 mod stand;
 
 use clap::{Parser, Subcommand};
@@ -41,9 +42,31 @@ enum Command {
         #[arg(long)]
         db: Option<std::path::PathBuf>,
     },
+    /// Feeds at a fixed rate, and their latencies
+    Load {
+        /// Where the edge listens
+        #[arg(long)]
+        addr: std::net::SocketAddr,
+        /// With its query
+        #[arg(long, default_value = "/v1/feed/daily/home")]
+        path: String,
+        /// `Cookie`
+        #[arg(long, default_value = "")]
+        cookie: String,
+        /// Requests a second
+        #[arg(long)]
+        rate: f64,
+        /// Connections
+        #[arg(long, default_value_t = 32)]
+        connections: u32,
+        /// How long
+        #[arg(long, default_value_t = 6.0)]
+        seconds: f64,
+    },
 }
 
-#[tokio::main]
+// One thread: a load of many would take the cores from what it measures.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Blobs { readers } => blobs::run(readers),
@@ -55,6 +78,24 @@ async fn main() -> ExitCode {
             Ok(())
         }
         Command::Stand { items, db } => stand::run(items, db).await,
+        Command::Load {
+            addr,
+            path,
+            cookie,
+            rate,
+            connections,
+            seconds,
+        } => {
+            let load = load::Load {
+                addr,
+                path,
+                cookie,
+                rate,
+                connections,
+                seconds,
+            };
+            load::run(load).await
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,6 +28,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Default)]
 struct Stand {
     values: HashMap<String, Bytes>,
+    /// Of profiles, for which a reader waits.
+    profile_reads: AtomicU64,
+    /// Of fronts, rules and models.
     reads: AtomicU64,
     posts: AtomicU64,
 }
@@ -203,11 +206,16 @@ async fn answer(State(stand): State<Arc<Stand>>, method: Method, uri: Uri) -> Re
             .into_response();
     }
     if uri.path() == "/_counts" {
-        let counts = serde_json::json!({"reads": stand.reads.load(Ordering::Relaxed), "posts": stand.posts.load(Ordering::Relaxed)});
+        let counts = serde_json::json!({"profile_reads": stand.profile_reads.load(Ordering::Relaxed), "reads": stand.reads.load(Ordering::Relaxed), "posts": stand.posts.load(Ordering::Relaxed)});
         return axum::Json(counts).into_response();
     }
-    stand.reads.fetch_add(1, Ordering::Relaxed);
     let key = percent_decode_str(uri.path().trim_start_matches('/')).decode_utf8_lossy();
+    let counter = if key.starts_with("u/") {
+        &stand.profile_reads
+    } else {
+        &stand.reads
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
     match stand.values.get(key.as_ref()) {
         Some(v) => v.clone().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
