@@ -98,7 +98,7 @@ test(`Chromium: ${CASES_ELSEWHERE} cases as natively`, { timeout: 120_000 }, asy
     await page.goto(`${site.url}/`);
     await page.evaluate(async () => {
       const module = await import("/mediaflow_wasm.js");
-      await module.default({ module_or_path: "/mediaflow_wasm_bg.wasm" });
+      await module.default();
       globalThis.digest = module.digest;
     });
     await same(ranges(CASES_ELSEWHERE, RANGE), 1, ([from, n]) =>

@@ -14,7 +14,7 @@ use crate::progress::Step;
 use crate::workspace::Workspace;
 
 /// Names the treatment in the stamp: change it when this file changes what it writes.
-const RECIPE: &str = "npm 2";
+const RECIPE: &str = "npm 3";
 /// The base name of the generated files.
 const NAME: &str = "mediaflow_wasm";
 
@@ -72,7 +72,8 @@ fn bind(compiled: &Path, loader: Loader, folder: &Path) -> Result<()> {
     bindgen.input_path(compiled).out_name(NAME).typescript(true);
     match loader {
         Loader::Bundler => bindgen.bundler(true)?,
-        Loader::Web => bindgen.web(true)?,
+        // `init()` without arguments finds the module beside the script.
+        Loader::Web => bindgen.web(true)?.omit_default_module_path(false),
         Loader::Node => bindgen.nodejs_module(true)?,
     };
     bindgen
