@@ -70,8 +70,10 @@ impl fmt::Display for ContentId {
 }
 
 impl Serialize for ContentId {
+    // Thirty of these are in every served record: formatting machinery would cost more than the digits.
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        let digits = hex::<16>(&self.0.to_be_bytes());
+        s.serialize_str(core::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -118,7 +120,8 @@ impl fmt::Debug for Pseudonym {
 
 impl Serialize for Pseudonym {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        let digits = hex::<32>(&self.0);
+        s.serialize_str(core::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 
@@ -127,6 +130,16 @@ impl<'de> Deserialize<'de> for Pseudonym {
         let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
         Self::parse(&s).map_err(serde::de::Error::custom)
     }
+}
+
+/// Lower-case hexadecimal digits, two a byte.
+fn hex<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = [b'0'; N];
+    for (two, b) in out.chunks_exact_mut(2).zip(bytes) {
+        two.copy_from_slice(&[DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]);
+    }
+    out
 }
 
 /// Checks a brand, surface or source slug: `[a-z0-9-]{1,32}`.

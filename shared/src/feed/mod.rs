@@ -137,7 +137,7 @@ fn item(
     };
     // base64url needs no escaping.
     put(out, ",\"exposure\":\"");
-    put(out, &exposure.seal(seal.key));
+    out.extend_from_slice(&exposure.sealed(seal.key));
     put(out, "\",\"reasons\":[");
     for (i, reason) in slot.reasons.iter().enumerate() {
         put(
@@ -151,7 +151,8 @@ fn item(
         put(out, reason.code());
         let (sentence, name) = reason.words(query.rules);
         put(out, "\",\"text\":\"");
-        json::escape(out, sentence);
+        // Our own sentences need no escaping; names are an editor's.
+        put(out, sentence);
         json::escape(out, name);
         put(out, "\"}");
     }
