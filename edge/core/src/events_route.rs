@@ -242,7 +242,7 @@ async fn take<'a, P: Platform>(
     settle_time(&mut event, now_ms);
     let value = Value::Object(event);
     // What does not fit the contract still goes to the origin, which keeps it with a reason.
-    let Ok(event) = <Event as serde::Deserialize>::deserialize(&value) else {
+    let Ok(event) = serde_json::from_value::<Event>(value.clone()) else {
         return Ok((value, false));
     };
     if matches!(event.kind, EventType::Consent | EventType::Reset) {

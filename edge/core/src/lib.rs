@@ -16,6 +16,7 @@ pub mod limits;
 pub mod platform;
 
 pub mod http;
+mod json;
 pub mod params;
 pub mod problem;
 pub mod routes;

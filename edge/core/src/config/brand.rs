@@ -1,6 +1,7 @@
 //! Brands and surfaces as `MEDIAFLOW_BRANDS` gives them.
 
 use super::ConfigError;
+use crate::json;
 use mediaflow_shared::id::{check_slug, name_hash};
 use serde::Deserialize;
 
@@ -106,14 +107,8 @@ struct BrandText {
 /// Reads the JSON array.
 pub(super) fn parse(text: &str) -> Result<Vec<Brand>, ConfigError> {
     let invalid = |reason: String| ConfigError::Invalid { name: NAME, reason };
-    // The decoder's own message may repeat a value; line and column are enough.
-    let parsed: Vec<BrandText> = serde_json::from_str(text).map_err(|e| {
-        invalid(format!(
-            "not an array of brands, see line {} column {}",
-            e.line(),
-            e.column()
-        ))
-    })?;
+    let parsed: Vec<BrandText> = json::read(text)
+        .map_err(|e| invalid(format!("not an array of brands: {}", json::place(&e))))?;
     if parsed.is_empty() || parsed.len() > BRANDS_MAX {
         return Err(invalid(format!(
             "{} brands, 1 to {BRANDS_MAX} allowed",

@@ -5,6 +5,7 @@ use crate::config::Brand;
 use crate::deferred::Deferred;
 use crate::events_route::hold;
 use crate::http::Request;
+use crate::json;
 use crate::outbox::own;
 use crate::params::Params;
 use crate::platform::Platform;
@@ -119,12 +120,8 @@ pub fn parse(body: &[u8], form: bool) -> Result<(Action, Option<String>, Option<
         }
         t
     } else {
-        serde_json::from_str(text).map_err(|e| {
-            let reason = format!(
-                "is not an object with an action: line {} column {}",
-                e.line(),
-                e.column()
-            );
+        json::read(text).map_err(|e| {
+            let reason = format!("is not an object with an action: {}", json::place(&e));
             bad("the body", &reason, "send {\"action\":\"consent_on\"}")
         })?
     };

@@ -253,7 +253,7 @@ struct Card {
 /// The title of an item, while it is in the front.
 fn title(front: &Front, content: ContentId) -> Option<String> {
     let card = front.card(front.row(content)?);
-    serde_json::from_str::<Card>(&format!("{{{card}}}"))
+    crate::json::read::<Card>(&format!("{{{card}}}"))
         .ok()
         .map(|c| c.title)
 }

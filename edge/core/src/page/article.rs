@@ -93,7 +93,7 @@ async fn search<P: Platform>(
             return Ok(Found {
                 front,
                 surface: surface.slug.clone(),
-                card: serde_json::from_str(&format!("{{{text}}}")).unwrap_or_default(),
+                card: crate::json::read(&format!("{{{text}}}")).unwrap_or_default(),
             });
         }
     }
