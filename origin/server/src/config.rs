@@ -201,7 +201,9 @@ impl Config {
                 *uri = format!("embedded:{}", folder.join(relative).display());
             }
         }
-        config.check()?;
+        config
+            .check()
+            .with_context(|| format!("configuration {} is not valid", path.display()))?;
         Ok(config)
     }
 

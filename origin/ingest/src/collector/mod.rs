@@ -209,6 +209,27 @@ impl Collector {
     /// [`IngestError::Malformed`] when the text is no such thing or holds too many;
     /// [`IngestError::Port`] when the log refused: nothing new was acknowledged, send it again.
     pub async fn collect(self: &Arc<Self>, json: &str, caller: Caller) -> IngestResult<Report> {
+        self.take(json, caller, true).await
+    }
+
+    /// As [`Collector::collect`] for what `dead-letters` holds already: a second refusal makes no second letter.
+    ///
+    /// # Errors
+    /// As [`Collector::collect`].
+    pub async fn collect_again(
+        self: &Arc<Self>,
+        json: &str,
+        caller: Caller,
+    ) -> IngestResult<Report> {
+        self.take(json, caller, false).await
+    }
+
+    async fn take(
+        self: &Arc<Self>,
+        json: &str,
+        caller: Caller,
+        keep_refused: bool,
+    ) -> IngestResult<Report> {
         let events = split(json)?;
         let now = Timestamp(self.clock.now_ms());
         let mut report = Report::default();
@@ -218,7 +239,9 @@ impl Collector {
             match check::read(raw.get(), &self.config, &caller, now) {
                 Ok(event) => checked.push(event),
                 Err(refusal) => {
-                    dead.push(dead_letter(raw.get(), &self.config, &refusal, now));
+                    if keep_refused {
+                        dead.push(dead_letter(raw.get(), &self.config, &refusal, now));
+                    }
                     report.rejected.push(Rejected { index, refusal });
                 }
             }

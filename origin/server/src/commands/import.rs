@@ -102,7 +102,7 @@ pub async fn run(a: ImportArguments) -> Result<()> {
                 .len();
             let (tx, rx) = mpsc::channel(4);
             let reading = tokio::task::spawn_blocking(move || events(&path, &mapping, &tx));
-            let sums = send(&a.origin, "/v1/events", total, rx).await?;
+            let sums = send(&a.origin, "/admin/v1/import/events", total, rx).await?;
             let malformed = reading.await??;
             println!(
                 "{} new, {} there before, {} refused (see `mediaflow dlq list`), {malformed} rows malformed",
