@@ -367,10 +367,32 @@ pub fn now_ms() -> i64 {
 pub fn raw_item(id: &str, title: &str, body: &str, age_min: i64) -> Value {
     json!({
         "version": 1, "source": "wp-daily", "source_cms": "wordpress", "original_id": id, "brand": "daily",
-        "title": title, "body": format!("<p>{body}</p>"), "author": format!("Author {}", id.len()),
+        "title": title, "body": format!("<p>{body}</p>"), "author": format!("Author of {id}"),
         "published": now_ms() - age_min * 60_000, "url": format!("https://daily.example/{id}"),
         "ingested_at": Timestamp(now_ms()),
     })
+}
+
+/// Sixty words that no other number has, so that two texts are never near-duplicates.
+#[must_use]
+pub fn words(n: usize) -> String {
+    let word = |w: usize| ContentId::of("words", &format!("{n} {w}")).to_string();
+    (0..60).map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// So many short stories, minutes apart, as [`raw_item`]s `PREFIX-0` and on.
+#[must_use]
+pub fn stories(prefix: &str, n: usize) -> Vec<Value> {
+    let story = |i: usize| {
+        let age_min = 20 + i64::try_from(i).unwrap_or(0);
+        raw_item(
+            &format!("{prefix}-{i}"),
+            &format!("Headline {i}"),
+            &words(i),
+            age_min,
+        )
+    };
+    (0..n).map(story).collect()
 }
 
 /// The content id of [`raw_item`].
