@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { own } from "./children.js";
 import { secrets, startWorkerd } from "./workerd.js";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -246,7 +247,7 @@ export class Reader {
 
 /** A child process that says on standard output, in lines of JSON, when it is ready. */
 function run(file, args, { env, stderr = "pipe" }) {
-  const child = spawn(file, args, { cwd: root, env, stdio: ["ignore", "pipe", stderr] });
+  const child = own(spawn(file, args, { cwd: root, env, stdio: ["ignore", "pipe", stderr] }));
   const ended = new Promise((resolve) => child.once("close", resolve));
   let output = "";
   child.stderr?.on("data", (text) => (output += text));

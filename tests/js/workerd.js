@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 
 import workerdPackage from "workerd";
 
+import { own } from "./children.js";
+
 /** The program inside the package: its module is CommonJS, compiled from one with a default. */
 const workerd = workerdPackage.default;
 
@@ -66,10 +68,12 @@ export function startParityWorkerd() {
 
 /** workerd with a configuration of this repository, whose socket `http` gets a port of its own. */
 async function serve(config, flags, env) {
-  const child = spawn(
-    workerd,
-    ["serve", config, "--experimental", "--socket-addr=http=127.0.0.1:0", "--control-fd=3", ...flags],
-    { cwd: root, stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env.PATH, ...env } },
+  const child = own(
+    spawn(
+      workerd,
+      ["serve", config, "--experimental", "--socket-addr=http=127.0.0.1:0", "--control-fd=3", ...flags],
+      { cwd: root, stdio: ["ignore", "pipe", "pipe", "pipe"], env: { PATH: process.env.PATH, ...env } },
+    ),
   );
   const ended = new Promise((resolve) => child.once("exit", resolve));
   let output = "";
