@@ -316,7 +316,12 @@ impl Served {
     /// MessagePack with names.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        rmp_serde::to_vec_named(self).unwrap_or_default()
+        // What a slot takes with its names, and what everything else takes with a full profile.
+        let mut out = Vec::with_capacity(896 + 64 * self.slots.len());
+        if rmp_serde::encode::write_named(&mut out, self).is_err() {
+            out.clear();
+        }
+        out
     }
 
     /// Reads what [`Self::encode`] wrote.
