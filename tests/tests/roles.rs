@@ -129,9 +129,14 @@ async fn dead_letters_are_listed_shown_and_tried_again() {
     let mut bad = serde_json::to_value(&good).unwrap();
     bad["id"] = json!("bad");
     bad["type"] = json!("org.mediaflow.stare.v1");
+    // No edge vouches for this pseudonym.
+    let mut forged = bad.clone();
+    forged["id"] = json!("forged");
+    forged.as_object_mut().unwrap().remove("readerid");
+    forged["data"]["reader"] = json!("ab".repeat(16));
     let r = reqwest::Client::new()
         .post(format!("{}/v1/events", origin.url))
-        .json(&json!([good, bad]))
+        .json(&json!([good, bad, forged]))
         .send()
         .await
         .unwrap();
@@ -142,17 +147,21 @@ async fn dead_letters_are_listed_shown_and_tried_again() {
 
     let list = ok("list", &origin.client(&["dlq", "list"]));
     let lines: Vec<&str> = list.lines().collect();
-    assert_eq!(lines.len(), 1, "{list}");
-    assert!(lines[0].contains(&reason), "{list}");
-    let id = lines[0].split_whitespace().next().unwrap();
-    let show: Value =
-        serde_json::from_str(&ok("show", &origin.client(&["dlq", "show", id]))).unwrap();
-    let bytes = show["bytes"].as_str().unwrap();
-    assert!(bytes.contains("org.mediaflow.stare.v1"), "{show}");
-    assert!(!bytes.contains("\"ann\""), "no raw reader id: {show}");
+    assert_eq!(lines.len(), 2, "{list}");
+    assert!(lines.iter().all(|l| l.contains(&reason)), "{list}");
+    let ids = lines.iter().map(|l| l.split_whitespace().next().unwrap());
+    let ids: Vec<&str> = ids.collect();
+    for id in &ids {
+        let show = ok("show", &origin.client(&["dlq", "show", id]));
+        let show: Value = serde_json::from_str(&show).unwrap();
+        let bytes = show["bytes"].as_str().unwrap();
+        assert!(bytes.contains("org.mediaflow.stare.v1"), "{show}");
+        assert!(!bytes.contains("\"ann\""), "no raw reader id: {show}");
+        assert!(!bytes.contains("abababab"), "no reader by hearsay: {show}");
+    }
 
-    // Still wrong: the same refusal, and still one letter.
-    for which in [id, "all"] {
+    // Still wrong: the same refusal, and no more letters.
+    for which in [ids[0], "all"] {
         let again = ok("replay", &origin.client(&["dlq", "replay", which]));
         let again: Value = serde_json::from_str(&again).unwrap();
         assert_eq!(again["accepted"], 0, "{again}");
@@ -161,7 +170,7 @@ async fn dead_letters_are_listed_shown_and_tried_again() {
     let list = ok("list", &origin.client(&["dlq", "list"]));
     assert_eq!(
         list.lines().count(),
-        1,
+        2,
         "a replay makes no new letters: {list}"
     );
     let none = origin.client(&["dlq", "show", "0/99999"]);

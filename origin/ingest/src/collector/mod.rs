@@ -240,7 +240,7 @@ impl Collector {
                 Ok(event) => checked.push(event),
                 Err(refusal) => {
                     if keep_refused {
-                        dead.push(dead_letter(raw.get(), &self.config, &refusal, now));
+                        dead.push(dead_letter(raw.get(), &self.config, &caller, &refusal, now));
                     }
                     report.rejected.push(Rejected { index, refusal });
                 }
@@ -419,11 +419,24 @@ fn record_of(event: &Event, key: Key) -> Record {
     Record::new(partition_key, value).with_header(HEADER_DEDUPE, key.to_vec())
 }
 
-/// The bytes of a refused event, but for a raw reader id: that becomes a pseudonym here too, or goes.
-fn dead_letter(json: &str, config: &CollectorConfig, refusal: &Refusal, now: Timestamp) -> Record {
+/// The bytes of a refused event, but for a raw reader id: that becomes a pseudonym here too, or goes. So does a
+/// pseudonym that no edge vouches for: a later replay would believe it.
+fn dead_letter(
+    json: &str,
+    config: &CollectorConfig,
+    caller: &Caller,
+    refusal: &Refusal,
+    now: Timestamp,
+) -> Record {
+    let hearsay = |o: &serde_json::Map<String, Value>| {
+        !caller.edge && o.get("data").is_some_and(|d| d.get("reader").is_some())
+    };
     let value = match serde_json::from_str::<Value>(json) {
-        Ok(Value::Object(mut o)) if o.contains_key("readerid") => {
+        Ok(Value::Object(mut o)) if o.contains_key("readerid") || hearsay(&o) => {
             let raw = o.remove("readerid");
+            if let (false, Some(Value::Object(data))) = (caller.edge, o.get_mut("data")) {
+                data.remove("reader");
+            }
             let brand = o
                 .get("data")
                 .and_then(|d| d.get("brand"))
