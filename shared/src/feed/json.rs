@@ -9,7 +9,10 @@ pub(super) fn put(out: &mut Vec<u8>, s: &str) {
 /// `name` and a number that is never negative. Without the formatting machinery, which costs more than the digits.
 pub(super) fn number(out: &mut Vec<u8>, name: &str, n: impl TryInto<u64>) {
     put(out, name);
-    let mut rest = n.try_into().unwrap_or(0);
+    digits(out, n.try_into().unwrap_or(0));
+}
+
+fn digits(out: &mut Vec<u8>, mut rest: u64) {
     let mut digits = [0; 20];
     let mut from = digits.len();
     loop {

@@ -2,9 +2,9 @@
 //!
 //! Candidates wait in the order of their boosted score. For each slot: a pin, if one sits there; else the candidate
 //! that a quota demands; else the one of the highest value, which is the boosted score less what repetition takes
-//! ([`super::diversity`]). Repetition never adds, so the search may stop as soon as the next boosted score is no
-//! better than the best value found: the result equals a search over everyone. Slots are therefore the same whatever
-//! the limit, and a cursor continues where the page before ended.
+//! ([`super::diversity`]). Repetition never adds, so what a candidate was worth for an earlier slot bounds what it is
+//! worth now, and the search looks only at those whose bound is the best: the result equals a search over everyone.
+//! Slots are therefore the same whatever the limit, and a cursor continues where the page before ended.
 
 use super::diversity::Held;
 use super::eligibility::{self, Ineligible, Reads};
@@ -17,6 +17,8 @@ use crate::id::ContentId;
 use crate::rules::{Action, PinnedItem, Target};
 use crate::served::Arm;
 use crate::topics::TOPICS;
+use core::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// Slots ranked at most: offset and limit together reach no further.
 pub const RANKED_MAX: usize = 200;
@@ -82,6 +84,12 @@ pub struct Scratch {
     /// Eligible rows as [`key`]s, best first up to `sorted`.
     pub(super) order: Vec<u64>,
     sorted: usize,
+    /// Candidates that were looked at, by what they were worth then.
+    seen: BinaryHeap<Reverse<u64>>,
+    /// Candidates that do not fit this slot.
+    aside: Vec<u64>,
+    /// Score after boosts, by row.
+    boosted: Vec<i32>,
     /// Score before boosts, by row.
     pub(super) scores: Vec<i32>,
     /// Whether a row has its slot, or is reserved for one.
@@ -197,6 +205,8 @@ fn order(query: &Query<'_>, s: &mut Scratch, scorer: &Scorer<'_>) {
     s.order.clear();
     s.scores.clear();
     s.scores.resize(query.front.len(), 0);
+    s.boosted.clear();
+    s.boosted.resize(query.front.len(), 0);
     for (row, verdict) in s.verdicts.iter().enumerate() {
         if verdict.is_some() {
             continue;
@@ -204,9 +214,11 @@ fn order(query: &Query<'_>, s: &mut Scratch, scorer: &Scorer<'_>) {
         let score = scorer.score(&s.signals, row);
         s.scores[row] = score;
         let boosted = score.saturating_add(s.active.boost(query, row, score));
+        s.boosted[row] = boosted;
         s.order.push(key(boosted, row));
     }
     s.sorted = 0;
+    s.seen.clear();
 }
 
 /// Sorts so many more of the waiting candidates; answers whether there were any.
@@ -372,6 +384,10 @@ fn pick(
     search(query, s, first, slot, &[])
 }
 
+/// The best candidate that fits, taken out of those that wait.
+///
+/// A value only falls while the slate fills, so what a candidate was worth when it was last looked at bounds what it
+/// is worth now: only the one with the best bound is looked at, again and again, until its value is its bound.
 fn search(
     query: &Query<'_>,
     s: &mut Scratch,
@@ -381,47 +397,49 @@ fn search(
 ) -> Option<(i32, usize)> {
     let f = query.front;
     let plain = query.arm() != Arm::Personal;
-    let mut best: Option<u64> = None;
-    let mut at = *first;
-    loop {
-        if at >= s.sorted {
+    s.aside.clear();
+    let best = loop {
+        if *first >= s.sorted {
             // A first portion that is enough for most slates, then ever larger ones.
             let more = (s.sorted * 2).max(64);
-            if !sort_more(&mut s.order, &mut s.sorted, more) {
-                break;
-            }
-            continue;
+            sort_more(&mut s.order, &mut s.sorted, more);
         }
-        let bound = s.order[at];
-        if best.is_some_and(|b| b <= bound) {
-            break;
-        }
-        let (boosted, row) = unkey(bound);
-        if s.taken[row] {
-            if at == *first {
+        let unseen = s.order[..s.sorted].get(*first).copied();
+        let bound = match (unseen, s.seen.peek()) {
+            (Some(k), Some(Reverse(seen))) if *seen < k => *seen,
+            (Some(k), _) => {
                 *first += 1;
+                k
             }
-            at += 1;
-            continue;
+            (None, Some(Reverse(seen))) => *seen,
+            (None, None) => break None,
+        };
+        if unseen != Some(bound) {
+            s.seen.pop();
         }
-        at += 1;
-        if !plain && s.held.has_dup(f.dup(row)) {
+        let (_, row) = unkey(bound);
+        // Neither a pin nor the duplicate of a shown item ever comes back.
+        if s.taken[row] || (!plain && s.held.has_dup(f.dup(row))) {
             continue;
         }
         if !fits(query, &s.quotas, slot, row, demands) {
+            s.aside.push(bound);
             continue;
         }
+        let boosted = s.boosted[row];
         let value = if plain {
             boosted
         } else {
             boosted.saturating_add(s.held.delta(f, row, boosted))
         };
         let k = key(value, row);
-        if best.is_none_or(|b| k < b) {
-            best = Some(k);
+        if k == bound {
+            break Some((value, row));
         }
-    }
-    best.map(unkey)
+        s.seen.push(Reverse(k));
+    };
+    s.seen.extend(s.aside.drain(..).map(Reverse));
+    best
 }
 
 /// Whether no quota is exceeded and every demand is served.
