@@ -80,6 +80,12 @@ pub struct Brand {
     /// Web origins that may read feeds with credentials.
     #[serde(default)]
     pub origins: Vec<String>,
+    /// What edges serve when every store is down and nothing is in memory.
+    #[serde(default)]
+    pub default_feed: Vec<DefaultItem>,
+    /// Story links lead to the edge's own article page.
+    #[serde(default)]
+    pub read_here: bool,
     /// Candidates of a front at most.
     #[serde(default = "items_max")]
     pub items_max: u16,
@@ -94,6 +100,16 @@ pub struct Brand {
 /// What one ranking looks at; more cost the edge time and add little.
 const fn items_max() -> u16 {
     500
+}
+
+/// One story of the feed of last resort.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefaultItem {
+    /// Headline.
+    pub title: String,
+    /// Absolute address.
+    pub url: String,
 }
 
 /// One surface: a slug, or a slug with a title and a topic.
@@ -165,6 +181,8 @@ struct EdgeBrand<'a> {
     languages: &'a [String],
     surfaces: Vec<EdgeSurface<'a>>,
     origins: &'a [String],
+    default_feed: &'a [DefaultItem],
+    read_here: bool,
 }
 
 #[derive(Serialize)]
@@ -271,6 +289,8 @@ impl Config {
                     })
                     .collect(),
                 origins: &b.origins,
+                default_feed: &b.default_feed,
+                read_here: b.read_here,
             })
             .collect();
         serde_json::to_string(&brands).unwrap_or_default()

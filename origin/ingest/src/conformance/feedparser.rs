@@ -160,14 +160,13 @@ fn case(root: &Path, path: &Path) -> Option<Case> {
 
 /// `Header: name: value` of the comment.
 fn header(text: &str, name: &str) -> Option<String> {
-    let found = text.lines().take(12).find_map(|l| {
+    text.lines().take(12).find_map(|l| {
         let (_, rest) = l.trim().split_once("eader:")?;
         let (n, v) = rest.split_once(':')?;
         n.trim()
             .eq_ignore_ascii_case(name)
             .then(|| v.trim().to_owned())
-    });
-    found
+    })
 }
 
 fn look(steps: &[Step], parsed: Option<&(Feed, Vec<RawItem>)>) -> Result<Value, Stop> {

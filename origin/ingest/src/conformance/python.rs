@@ -250,17 +250,25 @@ impl Evaluator<'_> {
     fn escape(&mut self, out: &mut String) -> Result<(), Stop> {
         let c = *self.text.get(self.at).ok_or(Stop::Syntax)?;
         self.at += 1;
+        let plain = match c {
+            'n' => Some('\n'),
+            't' => Some('\t'),
+            'r' => Some('\r'),
+            '\\' | '\'' | '"' => Some(c),
+            _ => None,
+        };
+        if let Some(plain) = plain {
+            out.push(plain);
+            return Ok(());
+        }
         let digits = match c {
-            'n' => return Ok(out.push('\n')),
-            't' => return Ok(out.push('\t')),
-            'r' => return Ok(out.push('\r')),
             'x' => 2,
             'u' => 4,
             'U' => 8,
-            '\\' | '\'' | '"' => return Ok(out.push(c)),
             other => {
                 out.push('\\');
-                return Ok(out.push(other));
+                out.push(other);
+                return Ok(());
             }
         };
         let hex: String = self
