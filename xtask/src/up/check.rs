@@ -82,7 +82,11 @@ pub fn walk(walk: &Walk<'_>) -> Result<()> {
         })
     })?;
     step("receipt: an edge serves the revision", || {
-        eventually(RECEIPT, || walk.receipt(revision))
+        eventually(RECEIPT, || {
+            // Edges report while they have readers.
+            walk.feed(workerd, &cookie)?;
+            walk.receipt(revision)
+        })
     })?;
     step("replay: the same bytes", || {
         // The served record follows the response.
