@@ -18,6 +18,9 @@ fn cell(doc: &str, name: &str, column: usize) -> usize {
     cell.parse().unwrap_or_else(|_| panic!("{cell:?} in {row}"))
 }
 
+/// A section's name in the ledger, and what puts it into a profile.
+type Section = (&'static str, fn(&mut Profile));
+
 #[test]
 fn every_byte_of_the_blob_is_in_its_ledger() {
     let doc = include_str!("../../docs/blob.md");
@@ -29,7 +32,7 @@ fn every_byte_of_the_blob_is_in_its_ledger() {
         change(&mut p);
         blob::encode(&p).len() - base
     };
-    let sections: [(&str, fn(&mut Profile)); 6] = [
+    let sections: [Section; 6] = [
         ("affinity", |p| {
             p.affinity = Some(Affinity {
                 lanes: [1; LANES],
