@@ -118,7 +118,9 @@ impl Platform for Fake {
             Fault::Half => Ok(value.map(|v| v[..v.len() / 2].to_vec())),
             Fault::Flipped => Ok(value.map(|mut v| {
                 let at = v.len() / 2;
-                v[at] ^= 4;
+                if let Some(byte) = v.get_mut(at) {
+                    *byte ^= 4;
+                }
                 v
             })),
         }
