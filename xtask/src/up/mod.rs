@@ -317,7 +317,8 @@ fn host(
     kv: SocketAddr,
 ) -> Command {
     let mut command = Command::new(workspace.target.join("debug/mediaflow-edge-host"));
-    for (name, value) in &plan.variables {
+    // An edge has no use for an editor's token.
+    for (name, value) in plan.variables.iter().filter(|(n, _)| *n != ADMIN_TOKEN) {
         if let Some(name) = name.strip_prefix("MEDIAFLOW_") {
             command.env(format!("SPIN_VARIABLE_{name}"), value);
         }

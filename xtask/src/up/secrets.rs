@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 
 /// The editor that `up` invents: may do everything on every brand.
 const EDITOR: &str = "developer";
-/// The variable that only `up` reads: the editor's token, of which the origin knows the hash.
-pub const ADMIN_TOKEN: &str = "MEDIAFLOW_DEV_ADMIN_TOKEN";
+/// The editor's token, as the client commands of `mediaflow` read it; the origin knows its hash.
+pub const ADMIN_TOKEN: &str = "MEDIAFLOW_TOKEN";
 
 /// Names and values, as they go into the environment of every process.
 pub type Variables = BTreeMap<String, String>;
