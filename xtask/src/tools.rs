@@ -1,7 +1,7 @@
 //! What a fresh machine lacks, beyond Rust (rustup) and Node: installed when absent, else left.
 //!
 //! Everything comes from package registries by its ordinary client: Rust's compile targets from
-//! rustup, `tests/js` from npm, cargo-deny from crates.io, Chromium and Redis from Debian.
+//! rustup, `tests/js` from npm, cargo-deny by cargo, Chromium and Redis from Debian.
 //! Never replaces what is already there.
 
 use std::env;
