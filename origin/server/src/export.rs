@@ -1,9 +1,10 @@
-//! Counters of services without HTTP, as metrics.
+//! Counters that services keep as plain numbers, as metrics.
 
 use anyhow::Result;
 use mediaflow_features::FeatureMetrics;
 use mediaflow_http::Metrics;
 use mediaflow_http::serve::sleep_unless_stopped;
+use mediaflow_ingest::Collector;
 use mediaflow_publisher::PublisherMetrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,26 @@ pub fn features(
             unreadable(s.unreadable);
             profiles(s.profiles);
             lag(s.lag_records);
+        }
+        Ok(())
+    });
+}
+
+/// `ingest_dedupe_shortened`.
+pub fn collector(
+    metrics: &Metrics,
+    source: Arc<Collector>,
+    mut signal: watch::Receiver<bool>,
+    tasks: &mut Tasks,
+) {
+    let shortened = gauge(
+        metrics,
+        "ingest_dedupe_shortened",
+        "Times deduplication forgot early because it was full.",
+    );
+    tasks.spawn(async move {
+        while sleep_unless_stopped(&mut signal, EVERY).await {
+            shortened(source.window_shortened());
         }
         Ok(())
     });

@@ -257,6 +257,8 @@ impl Process {
             Collector::open(log.clone(), clock.clone(), collector_config, &self.metrics).await?,
         );
         let tokens = Tokens::parse(&secret("MEDIAFLOW_ADMIN_TOKENS")?)?;
+        let (shown, signal) = (collector.clone(), self.shutdown.clone());
+        export::collector(&self.metrics, shown, signal, &mut self.tasks);
         let mut router = Router::new();
         if self.has(Role::Ingest) {
             router = router.merge(collector::routes(collector.clone()));
