@@ -116,22 +116,13 @@ pub async fn wordpress_json(
     progress: impl FnMut(Progress) + Send,
 ) -> IngestResult<Taken> {
     let bytes = read(path).await?;
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
+    let items = wordpress::post::items(&bytes, source, intake.now()).map_err(|e| {
         IngestError::malformed(
             path.display().to_string(),
             e,
             "give a JSON answer of wp/v2/posts",
         )
     })?;
-    let posts = match value {
-        serde_json::Value::Array(posts) => posts,
-        one => vec![one],
-    };
-    let now = intake.now();
-    let items = posts
-        .iter()
-        .filter_map(|p| wordpress::post::item(p, source, now))
-        .collect();
     all(items, bytes.len(), intake, progress).await
 }
 

@@ -9,6 +9,22 @@ use serde_json::Value;
 use crate::json::{rendered, text_at};
 use crate::source::SourceConfig;
 
+/// The deliveries of a saved answer of the REST API: a list of posts, or one.
+///
+/// # Errors
+/// The decoder's, when it is not JSON.
+pub fn items(
+    bytes: &[u8],
+    source: &SourceConfig,
+    now: Timestamp,
+) -> Result<Vec<RawItem>, serde_json::Error> {
+    let posts = match serde_json::from_slice(bytes)? {
+        Value::Array(posts) => posts,
+        one => vec![one],
+    };
+    Ok(posts.iter().filter_map(|p| item(p, source, now)).collect())
+}
+
 /// The item of a post; `None` for what has no id, or is no post (a page, an attachment).
 #[must_use]
 pub fn item(post: &Value, source: &SourceConfig, now: Timestamp) -> Option<RawItem> {

@@ -170,16 +170,9 @@ fn items(
     match format {
         Format::Wxr => wordpress::wxr::read(path, source, now(), &mut take)?,
         Format::WordpressJson => {
-            let value: Value = serde_json::from_slice(&read()?)
+            let posts = wordpress::post::items(&read()?, source, now())
                 .with_context(|| format!("{} is not JSON", path.display()))?;
-            let posts = value
-                .as_array()
-                .cloned()
-                .unwrap_or_else(|| vec![value.clone()]);
-            for post in posts
-                .iter()
-                .filter_map(|p| wordpress::post::item(p, source, now()))
-            {
+            for post in posts {
                 take(post, 0)?;
             }
         }
