@@ -52,11 +52,29 @@ pub enum EventType {
     /// The reader had their profile forgotten.
     #[serde(rename = "org.mediaflow.reset.v1")]
     Reset,
+    /// An ad was rendered (`data.ad_id`).
+    #[serde(rename = "org.mediaflow.ad_impression.v1")]
+    AdImpression,
+    /// A click on an ad or an offer led to a sale, a subscription, … (`data.revenue_micros`).
+    #[serde(rename = "org.mediaflow.conversion.v1")]
+    Conversion,
+    /// The reader rated an item (`data.rating`).
+    #[serde(rename = "org.mediaflow.rating.v1")]
+    Rating,
+    /// The reader shared an item.
+    #[serde(rename = "org.mediaflow.share.v1")]
+    Share,
+    /// The reader commented on an item.
+    #[serde(rename = "org.mediaflow.comment.v1")]
+    Comment,
+    /// The publisher told what it knows of a reader (`data.traits`).
+    #[serde(rename = "org.mediaflow.identify.v1")]
+    Identify,
 }
 
 impl EventType {
     /// All of them, in the order of the contract.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::Read,
         Self::View,
         Self::Impression,
@@ -70,6 +88,12 @@ impl EventType {
         Self::Unmute,
         Self::Consent,
         Self::Reset,
+        Self::AdImpression,
+        Self::Conversion,
+        Self::Rating,
+        Self::Share,
+        Self::Comment,
+        Self::Identify,
     ];
 }
 
@@ -81,6 +105,26 @@ pub enum MuteTarget {
     Topic(String),
     /// An author's [`crate::id::name_hash`], as 8 hex digits.
     Author(String),
+}
+
+/// What a publisher tells of a reader: the static features. Coarse on purpose; no name, no address.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traits {
+    /// `0-17`, `18-24`, `25-34`, `35-44`, `45-54`, `55-64`, `65+`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_group: Option<String>,
+    /// ISO 3166-1 alpha-2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// Subscription tier of the reader, such as `free`, `premium`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
+    /// When the reader registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Timestamp>,
+    /// ISO 639-1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 /// The payload. Every field is optional on the wire; which are needed depends on the type.
@@ -134,6 +178,54 @@ pub struct EventData {
     /// ISO 3166-1 alpha-2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
+    /// The ad or offer, at most 64 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ad_id: Option<String>,
+    /// The campaign of the ad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<String>,
+    /// Where on the page the ad was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<String>,
+    /// Revenue in millionths of `currency`; may be negative for a refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revenue_micros: Option<i64>,
+    /// ISO 4217.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// From 0 to 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<f64>,
+    /// How engaged the reader was by the sender's own measure, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engagement: Option<f64>,
+    /// Subscription tier at the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Quality a video played in, such as `1080p`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality_level: Option<String>,
+    /// Network as the player saw it, such as `4g`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_quality: Option<String>,
+    /// ISO 3166-2 subdivision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Operating system family, by ingest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os: Option<String>,
+    /// Browser family, by ingest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<String>,
+    /// `direct`, `internal`, `search`, `social`, `email`, `campaign`, `other`; by ingest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<String>,
+    /// Of an identify event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traits: Option<Traits>,
+    /// Set by ingest: names of fields whose values are outliers; they are kept, and not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outliers: Option<Vec<String>>,
     /// Set by ingest for known robots; kept out of training and counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<bool>,
@@ -169,6 +261,12 @@ pub struct Event {
     /// When ingest received it; set by ingest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receivedtime: Option<Timestamp>,
+    /// When the sender sent it, by the sender's clock: what `time` is corrected with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub senttime: Option<Timestamp>,
+    /// `time` as it came, where ingest corrected it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rawtime: Option<Timestamp>,
     /// The payload.
     pub data: EventData,
 }

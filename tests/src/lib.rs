@@ -415,6 +415,8 @@ pub fn event(id: &str, kind: EventType, content: ContentId, reader: Option<&str>
         traceparent: None,
         readerid: reader.map(str::to_owned),
         receivedtime: None,
+        senttime: None,
+        rawtime: None,
         data: EventData {
             brand: "daily".into(),
             content_id: Some(content),

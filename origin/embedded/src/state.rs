@@ -95,6 +95,12 @@ impl StateStore for EmbeddedState {
         self.run(move |inner| inner.commit(commit)).await
     }
 
+    async fn claim(&self, fence: &str) -> PortResult<u64> {
+        fault::check_name("fence", fence)?;
+        let key = meta_key(&["fence", fence]);
+        self.run(move |inner| inner.claim(key)).await
+    }
+
     async fn progress(&self, consumer: &str, topic: &str, partition: u32) -> PortResult<Offset> {
         let key = progress_key(consumer, topic, partition);
         self.run(move |inner| Ok(inner.core.meta_u64(&key)?.unwrap_or(0)))
@@ -269,6 +275,17 @@ impl Inner {
             .map_err(|e| fault::storage("commit state", e))?;
         self.outboxes.wake(&touched);
         Ok(())
+    }
+
+    fn claim(&self, key: Vec<u8>) -> PortResult<u64> {
+        let _lock = self.core.lock_commits();
+        let epoch = self.core.meta_u64(&key)?.unwrap_or(0).saturating_add(1);
+        let mut batch = self.core.synced_batch();
+        batch.insert(&self.core.meta, key, epoch.to_be_bytes());
+        batch
+            .commit()
+            .map_err(|e| fault::storage("claim a fence", e))?;
+        Ok(epoch)
     }
 
     fn hold_fence(&self, fence: &Fence, batch: &mut OwnedWriteBatch) -> PortResult<()> {

@@ -44,6 +44,8 @@ fn event(n: u64) -> Event {
         traceparent: None,
         readerid: None,
         receivedtime: Some(time),
+        senttime: None,
+        rawtime: None,
         data: EventData {
             brand: "daily".into(),
             content_id: Some(ContentId(n * 7 % 25 + 1)),

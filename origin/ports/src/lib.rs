@@ -28,7 +28,9 @@ pub use blob::{
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{PortError, PortErrorKind, PortResult};
-pub use log::{EventLog, Offset, Record, Retained, RetentionPolicy, StoredRecord, partition_of};
+pub use log::{
+    EventLog, Membership, Offset, Record, Retained, RetentionPolicy, StoredRecord, partition_of,
+};
 pub use state::{
     Commit, Entry, Expect, Fence, OnlineStore, OutboxEntry, OutboxRecord, Progress, Require,
     StateStore, Write,

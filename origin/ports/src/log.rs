@@ -1,5 +1,9 @@
 //! The event log: durable, partitioned topics, read by offset.
 
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -83,6 +87,39 @@ pub struct Retained {
     pub bytes_removed: u64,
 }
 
+/// A process's seat in a group that shares the partitions of a topic. Dropping it leaves the group.
+pub struct Membership {
+    assigned: watch::Receiver<Arc<BTreeSet<u32>>>,
+    _seat: Box<dyn Any + Send + Sync>,
+}
+
+impl Membership {
+    /// A seat whose partitions `assigned` tells; `seat` is what leaves the group when dropped.
+    pub fn new(
+        assigned: watch::Receiver<Arc<BTreeSet<u32>>>,
+        seat: Box<dyn Any + Send + Sync>,
+    ) -> Self {
+        Self {
+            assigned,
+            _seat: seat,
+        }
+    }
+
+    /// The seat of the only process there is: partitions 0 to `partitions` − 1, for good.
+    #[must_use]
+    pub fn alone(partitions: u32) -> Self {
+        let (sender, assigned) = watch::channel(Arc::new((0..partitions).collect()));
+        Self::new(assigned, Box::new(sender))
+    }
+
+    /// The partitions that are this process's own, as they change. Two processes may for a moment both believe
+    /// they own one: only a fence ([`crate::StateStore::claim`]) decides whose commit counts.
+    #[must_use]
+    pub fn assigned(&self) -> watch::Receiver<Arc<BTreeSet<u32>>> {
+        self.assigned.clone()
+    }
+}
+
 /// Durable, partitioned, append-only topics.
 #[async_trait]
 pub trait EventLog: Send + Sync + 'static {
@@ -130,6 +167,16 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` for an unknown topic.
     async fn partitions(&self, topic: &str) -> PortResult<u32>;
+
+    /// Takes a seat in `group`, whose live members share the partitions of `topic`. The default is for a log that
+    /// only one process can open: all partitions.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown topic, `Invalid` for a bad name.
+    async fn join(&self, group: &str, topic: &str) -> PortResult<Membership> {
+        let _ = group;
+        Ok(Membership::alone(self.partitions(topic).await?))
+    }
 
     /// A counter that changes after every append to `topic`, to wake readers at the end of it.
     ///

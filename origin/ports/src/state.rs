@@ -243,6 +243,13 @@ pub trait StateStore: Send + Sync + 'static {
     /// `Fenced`, `Conflict` (nothing was changed), `TooLarge`, `Invalid` for a bad name.
     async fn commit(&self, commit: Commit) -> PortResult<()>;
 
+    /// Takes a fence over: raises its stored epoch by one and answers it (1 the first time). From then on commits
+    /// fenced with an older epoch are refused, so whoever starts to work on a partition claims it first.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name.
+    async fn claim(&self, fence: &str) -> PortResult<u64>;
+
     /// The offset a consumer reads next; 0 before its first commit.
     async fn progress(&self, consumer: &str, topic: &str, partition: u32) -> PortResult<Offset>;
 

@@ -104,6 +104,8 @@ pub fn event(plan: &EventPlan, i: u64) -> Event {
         traceparent: None,
         readerid: Some(reader_id(reader)),
         receivedtime: None,
+        senttime: None,
+        rawtime: None,
         data,
     }
 }

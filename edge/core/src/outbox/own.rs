@@ -44,6 +44,8 @@ pub fn batch<P: Platform>(
             traceparent: None,
             readerid: None,
             receivedtime: None,
+            senttime: None,
+            rawtime: None,
             data,
         });
     }

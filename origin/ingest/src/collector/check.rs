@@ -103,12 +103,21 @@ fn needed_fields(e: &Event) -> Result<(), Refusal> {
     use EventType as T;
     let d = &e.data;
     let missing = match e.kind {
-        T::Read | T::Impression | T::Click | T::VideoProgress | T::Like | T::Hide => {
-            d.content_id.is_none().then_some("content_id")
-        }
+        T::Read
+        | T::Impression
+        | T::Click
+        | T::VideoProgress
+        | T::Like
+        | T::Hide
+        | T::Share
+        | T::Comment => d.content_id.is_none().then_some("content_id"),
+        T::Rating if d.content_id.is_none() => Some("content_id"),
+        T::Rating => d.rating.is_none().then_some("rating"),
+        T::AdImpression => d.ad_id.is_none().then_some("ad_id"),
+        T::Identify => d.traits.is_none().then_some("traits"),
         T::Mute | T::Unmute => d.mute.is_none().then_some("mute"),
         T::Consent => d.consent.is_none().then_some("consent"),
-        T::View | T::AdClick | T::Signup | T::Reset => None,
+        T::View | T::AdClick | T::Signup | T::Reset | T::Conversion => None,
     };
     if let Some(field) = missing {
         return Err(Refusal::new(

@@ -256,6 +256,12 @@ impl StateStore for MemoryState {
         Ok(())
     }
 
+    async fn claim(&self, _: &str) -> PortResult<u64> {
+        let mut kept = self.kept.lock().unwrap();
+        kept.last_id += 1;
+        Ok(kept.last_id)
+    }
+
     async fn progress(&self, consumer: &str, topic: &str, p: u32) -> PortResult<Offset> {
         let key = (consumer.to_owned(), topic.to_owned(), p);
         Ok(self

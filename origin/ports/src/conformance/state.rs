@@ -17,6 +17,7 @@ pub async fn state_store(fixture: &dyn StateFixture) {
     sweeps_remove_only_what_expired(&store, fixture).await;
     a_replayed_offset_changes_nothing(&store).await;
     a_replaced_worker_is_fenced(&store).await;
+    of_two_claims_the_later_holds(&store).await;
     preconditions_hold_or_nothing_happens(&store).await;
     of_two_editors_one_wins(store.clone()).await;
     outboxes_hand_work_on_in_order(&store).await;
@@ -258,6 +259,40 @@ async fn a_replaced_worker_is_fenced(store: &Arc<dyn StateStore>) {
         "a precondition",
     );
     answered(store.commit(write(4)).await);
+}
+
+async fn of_two_claims_the_later_holds(store: &Arc<dyn StateStore>) {
+    let first = answered(store.claim("claimed").await);
+    let fenced = |epoch| {
+        Commit::new()
+            .put("claims", "k", "v")
+            .fenced("claimed", epoch)
+    };
+    answered(store.commit(fenced(first)).await);
+    let second = answered(store.claim("claimed").await);
+    assert!(second > first, "a claim raises the epoch");
+    refused(
+        store.commit(fenced(first)).await,
+        PortErrorKind::Fenced,
+        "the first claimant is shut out before the second commits",
+    );
+    answered(store.commit(fenced(second)).await);
+    let claims = (0..8).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move { answered(store.claim("claimed").await) })
+    });
+    let mut epochs = Vec::new();
+    for claim in claims.collect::<Vec<_>>() {
+        epochs.push(claim.await.unwrap_or_default());
+    }
+    epochs.sort_unstable();
+    epochs.dedup();
+    assert_eq!(epochs.len(), 8, "no two claimants share an epoch");
+    refused(
+        store.claim("Bad Name").await,
+        PortErrorKind::Invalid,
+        "a bad fence name",
+    );
 }
 
 async fn preconditions_hold_or_nothing_happens(store: &Arc<dyn StateStore>) {

@@ -63,6 +63,8 @@ impl Scene<'_> {
             traceparent: None,
             readerid: None,
             receivedtime: None,
+            senttime: None,
+            rawtime: None,
             data: EventData {
                 brand: self.brand.to_owned(),
                 surface: Some(self.run.config.surface.clone()),
