@@ -7,7 +7,7 @@
 //!
 //! The values are internal to the origin's state store: a version byte, then little-endian fields.
 
-use crate::id::ContentId;
+use crate::id::{ContentId, Pseudonym, check_slug};
 use crate::time::Minute;
 use crate::wire::{WireError, u32_at, u64_at};
 
@@ -17,7 +17,7 @@ pub const VIEW_POPULARITY: &str = "features.popularity";
 pub const VIEW_NEIGHBOURS: &str = "features.neighbours";
 /// View of the readers' fold states by the 16 bytes of the pseudonym.
 pub const VIEW_READER: &str = "features.reader";
-/// Outbox of profile blobs to publish: key = 16 bytes of the pseudonym, value = the blob, empty = delete it.
+/// Outbox of profile blobs to publish: key = [`dirty_key`], value = the blob, empty = delete it.
 pub const OUTBOX_PROFILES: &str = "profiles.dirty";
 
 /// Version of both records.
@@ -323,6 +323,24 @@ impl Neighbours {
     }
 }
 
+/// The key of an entry of [`OUTBOX_PROFILES`]: the 16 bytes of the pseudonym, then the slug of the brand of the
+/// reader's last event, so that the publisher knows whose fronts this reader sees.
+#[must_use]
+pub fn dirty_key(reader: Pseudonym, brand: &str) -> Vec<u8> {
+    [&reader.0[..], brand.as_bytes()].concat()
+}
+
+/// Reader and brand of a [`dirty_key`]; a key of 16 bytes names no brand. `None` for what is no such key.
+#[must_use]
+pub fn parse_dirty_key(key: &[u8]) -> Option<(Pseudonym, Option<&str>)> {
+    let (reader, brand) = key.split_first_chunk::<16>()?;
+    let brand = match brand {
+        [] => None,
+        slug => Some(check_slug(std::str::from_utf8(slug).ok()?).ok()?),
+    };
+    Some((Pseudonym(*reader), brand))
+}
+
 fn put(out: &mut Vec<u8>, d: &Decay) {
     out.extend_from_slice(&d.era.to_le_bytes());
     out.extend_from_slice(&d.sum.to_le_bytes());
@@ -387,6 +405,16 @@ mod tests {
 
     fn later(min: u32) -> Minute {
         Minute(NOON.0 + min)
+    }
+
+    #[test]
+    fn a_dirty_key_names_reader_and_brand() {
+        let reader = Pseudonym([7; 16]);
+        let key = dirty_key(reader, "daily");
+        assert_eq!(parse_dirty_key(&key), Some((reader, Some("daily"))));
+        assert_eq!(parse_dirty_key(&reader.0), Some((reader, None)));
+        assert_eq!(parse_dirty_key(&key[..15]), None);
+        assert_eq!(parse_dirty_key(&dirty_key(reader, "No Slug")), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use mediaflow_ports::{Commit, Entry, Offset, OutboxEntry, StoredRecord, Write};
 use mediaflow_shared::id::{ContentId, Pseudonym};
-use mediaflow_shared::signals::{OUTBOX_PROFILES, VIEW_READER};
+use mediaflow_shared::signals::{OUTBOX_PROFILES, VIEW_READER, dirty_key};
 use mediaflow_shared::time::Timestamp;
 use mediaflow_shared::wire::WireError;
 use std::collections::{HashMap, HashSet};
@@ -26,6 +26,8 @@ struct Hot {
     used: u64,
     dirty: bool,
     forget: bool,
+    /// Of the last event.
+    brand: String,
 }
 
 pub(crate) struct Folds {
@@ -108,6 +110,7 @@ impl Folds {
                 used: self.clock,
                 dirty: false,
                 forget: false,
+                brand: String::new(),
             },
         );
         Ok(())
@@ -135,6 +138,9 @@ impl Folds {
                 continue;
             };
             hot.used = self.clock;
+            if hot.brand != e.brand {
+                hot.brand.clone_from(&e.brand);
+            }
             if !hot.dirty {
                 hot.dirty = true;
                 self.dirty.extend(e.reader);
@@ -157,10 +163,10 @@ impl Folds {
     ) -> Commit {
         let mut writes = Vec::new();
         let mut outbox = Vec::new();
-        let mut emit = |reader: &Pseudonym, blob: Bytes| {
+        let mut emit = |reader: &Pseudonym, brand: &str, blob: Bytes| {
             outbox.push(OutboxEntry {
                 outbox: OUTBOX_PROFILES.to_owned(),
-                key: Bytes::copy_from_slice(&reader.0),
+                key: dirty_key(*reader, brand).into(),
                 value: blob,
             });
         };
@@ -172,11 +178,11 @@ impl Folds {
             let blob = hot.state.changed_blob();
             if std::mem::take(&mut hot.forget) {
                 metrics.deletions.fetch_add(1, Relaxed);
-                emit(&reader, Bytes::new());
+                emit(&reader, &hot.brand, Bytes::new());
             }
             if let Some(blob) = blob {
                 metrics.profiles.fetch_add(1, Relaxed);
-                emit(&reader, blob.into());
+                emit(&reader, &hot.brand, blob.into());
             }
             writes.push(Write {
                 view: VIEW_READER.to_owned(),

@@ -16,6 +16,7 @@ mod folds;
 mod items;
 pub mod limits;
 mod metrics;
+mod offline;
 mod partition;
 mod popularity;
 mod reader;
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 pub use error::FeatureError;
 pub use items::ItemFacts;
 pub use metrics::{FeatureMetrics, FeatureSnapshot};
+pub use offline::{ProfileReplay, Replayed};
 pub use reader::ReaderState;
 
 use crate::items::Items;

@@ -10,7 +10,8 @@ use mediaflow_shared::event::{Event, EventData, EventType};
 use mediaflow_shared::id::{ContentId, Pseudonym};
 use mediaflow_shared::profile::blob::decode;
 use mediaflow_shared::signals::{
-    Counts, Neighbours, OUTBOX_PROFILES, VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER, parse_key,
+    Counts, Neighbours, OUTBOX_PROFILES, VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER,
+    parse_dirty_key, parse_key,
 };
 use mediaflow_shared::time::Timestamp;
 use std::collections::BTreeMap;
@@ -262,7 +263,7 @@ async fn a_read_becomes_a_blob_in_the_outbox_within_a_second() {
     folds.until_folded().await;
     let out = db.state().outbox_read(OUTBOX_PROFILES, 100).await.unwrap();
     let last = out.last().unwrap();
-    assert_eq!(last.key[..], reader(1).0);
+    assert_eq!(parse_dirty_key(&last.key), Some((reader(1), Some("daily"))));
     let p = decode(&last.value).unwrap();
     assert_eq!(p.reads.as_slice().len(), 3);
     assert_eq!(

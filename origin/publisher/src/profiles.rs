@@ -2,7 +2,7 @@
 
 use mediaflow_ports::{Blob, Lane};
 use mediaflow_shared::id::Pseudonym;
-use mediaflow_shared::signals::OUTBOX_PROFILES;
+use mediaflow_shared::signals::{OUTBOX_PROFILES, parse_dirty_key};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -75,12 +75,12 @@ async fn drain(
     let mut readers: BTreeMap<Pseudonym, Waiting> = BTreeMap::new();
     let mut done = Vec::new();
     for r in records {
-        let Ok(reader) = <[u8; 16]>::try_from(&r.key[..]) else {
+        let Some((reader, _)) = parse_dirty_key(&r.key) else {
             deps.metrics.refused.fetch_add(1, Relaxed);
             done.push(r.id);
             continue;
         };
-        let w = readers.entry(Pseudonym(reader)).or_default();
+        let w = readers.entry(reader).or_default();
         w.ids.push(r.id);
         w.value = r.value;
     }
