@@ -12,13 +12,14 @@ use mediaflow_shared::wire::WireError;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::declare::VIEW_SEEN;
 use crate::items::ItemFacts;
 use crate::limits::{LATE_MS, READERS_HOT_MAX};
 use crate::metrics::{FeatureMetrics, bump};
 use crate::popularity::Popularity;
 use crate::reader::ReaderState;
 use crate::seen::Seen;
-use crate::seen_before::{SeenBefore, VIEW_SEEN};
+use crate::seen_before::SeenBefore;
 
 struct Hot {
     state: ReaderState,

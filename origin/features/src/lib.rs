@@ -11,12 +11,22 @@
 //! What it never does: ask for the time to decide anything (event time does), publish to an edge, see a raw reader
 //! id, fold an event of a robot.
 
+#[expect(dead_code, reason = "windows are read by the features declared next")]
+pub mod declare;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the states of items and ads come next")
+)]
+pub mod tiles;
+
 mod error;
 mod folds;
 mod items;
 pub mod limits;
 mod metrics;
 mod offline;
+#[expect(dead_code, reason = "packs tiles")]
+mod pack;
 mod partition;
 mod popularity;
 mod reader;
@@ -28,6 +38,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use declare::{VIEWS, all, evaluate};
 pub use error::FeatureError;
 pub use items::ItemFacts;
 pub use metrics::{FeatureMetrics, FeatureSnapshot};

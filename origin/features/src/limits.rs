@@ -46,3 +46,13 @@ pub const PLAYED_PERCENT: f64 = 50.0;
 pub const CLOSED_MIN: u32 = 7 * 24 * 60;
 /// A profile is forgotten so many days after the reader was last heard of.
 pub const PROFILE_KEEP_D: u32 = 180;
+
+/// A reader's state is kept so long after it was last written: as long as the profile.
+pub const READER_KEEP: Duration = Duration::from_secs(PROFILE_KEEP_D as u64 * DAY_S);
+/// Counters of items and ads: the longest window and the lateness, with two weeks to spare.
+pub const ITEM_KEEP: Duration = Duration::from_secs(46 * DAY_S);
+/// Distinct readers of a day: the longest window, with the lateness to spare.
+pub const REACH_KEEP: Duration = Duration::from_secs(34 * DAY_S);
+/// Most-read items of an hour: the window of a day, with the lateness to spare.
+pub const TOP_KEEP: Duration = Duration::from_secs(4 * DAY_S);
+const DAY_S: u64 = 86_400;

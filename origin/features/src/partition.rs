@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
+use crate::declare::VIEW_SEEN;
 use crate::error::FeatureError;
 use crate::folds::Folds;
 use crate::items::Items;
 use crate::limits::{COMMIT_EVENTS_MAX, COMMIT_EVERY, READ_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
 use crate::metrics::bump;
-use crate::seen_before::{SeenBefore, VIEW_SEEN};
+use crate::seen_before::SeenBefore;
 use crate::{CONSUMER, FeatureDeps, TOPIC_EVENTS};
 
 /// Entries read from a view at a time when a partition opens.

@@ -7,10 +7,8 @@ use bytes::Bytes;
 use mediaflow_ports::{Entry, Offset, Write};
 use std::collections::{HashSet, VecDeque};
 
+use crate::declare::VIEW_SEEN;
 use crate::limits::{SEEN_SEGMENT, SEEN_SEGMENTS_MAX};
-
-/// The view of segments, by partition u32 · segment u64, big-endian.
-pub(crate) const VIEW_SEEN: &str = "features.seen";
 
 #[derive(Debug)]
 pub(crate) struct SeenBefore {

@@ -6,11 +6,12 @@ use mediaflow_shared::profile::{
     AdCap, Affinity, Habits, Length, MUTES_MAX, Mute, Profile, Read, Short, age_class,
 };
 use mediaflow_shared::signals::HalfLife;
-use mediaflow_shared::time::Minute;
+use mediaflow_shared::time::{Minute, Timestamp};
 use mediaflow_shared::topics::{LANES, TOPICS};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::ReaderState;
+use crate::declare::Value;
 use crate::limits::PROFILE_KEEP_D;
 
 impl ReaderState {
@@ -49,6 +50,25 @@ impl ReaderState {
         (std::mem::replace(&mut self.published, hash) != hash).then_some(bytes)
     }
 
+    /// Items read in the session, as the profile says.
+    pub(crate) fn session_depth(&self) -> u8 {
+        self.session.depth
+    }
+
+    /// n / (n + 5) of the decayed reads, in millionths.
+    pub(crate) fn confidence(&self, now: Timestamp) -> Value {
+        let n = self.evidence_q10(now.minute());
+        Value::ratio(n, n + 5 * 1024)
+    }
+
+    /// Decayed reads as of `at`, Q10.
+    fn evidence_q10(&self, at: Minute) -> u64 {
+        let (era, now_q24) = HalfLife::D14.weight(at);
+        let halvings = era.saturating_sub(self.era);
+        let evidence = u64::from(self.evidence).checked_shr(halvings).unwrap_or(0);
+        (evidence << 24) / now_q24
+    }
+
     fn affinity(&self, as_of: Minute) -> Option<Affinity> {
         if self.lanes.iter().all(|&l| l == 0) {
             return None;
@@ -57,11 +77,7 @@ impl ReaderState {
         for (s, lane) in sum.iter_mut().zip(&self.lanes).take(TOPICS) {
             *s = i64::from(*lane);
         }
-        let (era, now_q24) = HalfLife::D14.weight(as_of);
-        let halvings = era.saturating_sub(self.era);
-        let evidence = u64::from(self.evidence).checked_shr(halvings).unwrap_or(0);
-        // Q10 reads as of now; n / (n + 5).
-        let n = (evidence << 24) / now_q24;
+        let n = self.evidence_q10(as_of);
         Some(Affinity {
             lanes: normalise(&sum),
             confidence: (65_536 * n / (n + 5 * 1024)).min(65_535) as u16,
