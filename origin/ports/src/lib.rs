@@ -17,6 +17,7 @@ mod error;
 pub mod blob;
 pub mod clock;
 pub mod log;
+pub mod placement;
 pub mod state;
 pub mod uri;
 
@@ -31,8 +32,9 @@ pub use error::{PortError, PortErrorKind, PortResult};
 pub use log::{
     EventLog, Membership, Offset, Record, Retained, RetentionPolicy, StoredRecord, partition_of,
 };
+pub use placement::{Layout, Placement, Slot, ViewPlan};
 pub use state::{
     Commit, Entry, Expect, Fence, OnlineStore, OutboxEntry, OutboxRecord, Progress, Require,
-    StateStore, Write,
+    StateStore, ViewUsage, Write,
 };
 pub use uri::{PortUri, Summary};

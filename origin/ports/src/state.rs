@@ -215,6 +215,19 @@ pub struct Entry {
     pub expires_ms: Option<i64>,
 }
 
+/// What a view takes up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewUsage {
+    /// The view by name.
+    pub view: String,
+    /// Its entries.
+    pub entries: u64,
+    /// Bytes it occupies in the store, overheads and indices included.
+    pub bytes: u64,
+    /// Whether both were estimated from a sample.
+    pub estimated: bool,
+}
+
 /// Views, consumer progress and outboxes that change together.
 ///
 /// A view exists once something was written to it; reading another one finds nothing. Expiry is
@@ -265,6 +278,11 @@ pub trait StateStore: Send + Sync + 'static {
     /// Looks at up to `max` entries from where the last call stopped, removes the expired ones
     /// and answers how many. A store that expires by itself answers 0.
     async fn sweep(&self, max: usize) -> PortResult<u64>;
+
+    /// What each view holds, as well as the store can tell; nothing where it cannot.
+    async fn usage(&self) -> PortResult<Vec<ViewUsage>> {
+        Ok(Vec::new())
+    }
 
     /// One line for the start-up log.
     fn summary(&self) -> Summary;

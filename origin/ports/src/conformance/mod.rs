@@ -6,6 +6,7 @@
 
 mod blobs;
 mod log;
+mod placed;
 mod state;
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 pub use blobs::blob_store;
 pub use log::event_log;
+pub use placed::{placed_layout, placed_state_store};
 pub use state::state_store;
 
 use crate::{BlobStore, EventLog, PortError, PortErrorKind, StateStore};
