@@ -3,7 +3,10 @@
 
 use mediaflow_shared::event::EventType;
 use mediaflow_shared::id::ContentId;
-use mediaflow_tests::{EDITOR, Feed, Origin, Reader, TOKEN, content_id, event, raw_item, until};
+use mediaflow_state_store_redis::testing as redis;
+use mediaflow_tests::{
+    EDITOR, Feed, Origin, Reader, Setup, TOKEN, content_id, event, raw_item, until,
+};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -48,8 +51,25 @@ fn football(feed: &Feed, first: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn content_becomes_a_feed_that_follows_the_reader_and_the_editor() {
+    walk(&Setup::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_path_with_state_in_redis() {
+    if !redis::present("the_same_path_with_state_in_redis") {
+        return;
+    }
+    let server = redis::Server::start(&[]);
+    let state = format!("state_store = \"{}\"", server.uri("/1"));
+    walk(&Setup::default().head(&state)).await;
+    let keys: u32 = server.cli(&["-n", "1", "dbsize"]).trim().parse().unwrap();
+    assert!(keys > 100, "state is in redis: {keys} keys");
+}
+
+/// From content to a feed that follows the reader and the editor, and back to the same bytes.
+async fn walk(setup: &Setup) {
     let dir = tempfile::tempdir().unwrap();
-    let origin = Origin::start(dir.path());
+    let origin = setup.start(dir.path());
     origin.import(&stories()).await;
 
     // Everybody's feed, without consent.

@@ -23,7 +23,7 @@ pub struct Config {
     pub kv_listen: SocketAddr,
     /// `embedded:PATH`.
     pub event_log: String,
-    /// `embedded:PATH`.
+    /// `embedded:PATH`, `redis://HOST[/DATABASE]`, `redis://HOST,HOST?cluster=true`.
     pub state_store: String,
     /// `embedded:PATH`, `redis://HOST`, `cloudflare://ACCOUNT/NAMESPACE`.
     pub blob_store: String,

@@ -5,6 +5,7 @@ use mediaflow_features::FeatureMetrics;
 use mediaflow_http::Metrics;
 use mediaflow_http::serve::sleep_unless_stopped;
 use mediaflow_ingest::Collector;
+use mediaflow_ports::StateStore;
 use mediaflow_publisher::PublisherMetrics;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use tokio::task::JoinSet;
 
 /// How often the snapshots are taken; scrapers ask every 15 s or so.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How often views are measured: a store may have to look at samples of its keys.
+const VIEWS_EVERY: Duration = Duration::from_secs(30);
 
 type Tasks = JoinSet<Result<()>>;
 
@@ -59,6 +63,44 @@ pub fn features(
             unreadable(s.unreadable);
             profiles(s.profiles);
             lag(s.lag_records);
+        }
+        Ok(())
+    });
+}
+
+/// `state_view_entries`, `state_view_bytes` by view.
+pub fn views(
+    metrics: &Metrics,
+    source: Arc<dyn StateStore>,
+    mut signal: watch::Receiver<bool>,
+    tasks: &mut Tasks,
+) {
+    let entries = metrics.gauge(
+        "state_view_entries",
+        "Entries of a view of the state store.",
+        &["view"],
+    );
+    let bytes = metrics.gauge(
+        "state_view_bytes",
+        "Bytes a view takes up in the state store.",
+        &["view"],
+    );
+    let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    tasks.spawn(async move {
+        while sleep_unless_stopped(&mut signal, VIEWS_EVERY).await {
+            match source.usage().await {
+                Ok(usage) => {
+                    for view in usage {
+                        entries
+                            .with_label_values(&[&view.view])
+                            .set(whole(view.entries));
+                        bytes
+                            .with_label_values(&[&view.view])
+                            .set(whole(view.bytes));
+                    }
+                }
+                Err(e) => tracing::debug!(error = %e, "views are not measured this time"),
+            }
         }
         Ok(())
     });

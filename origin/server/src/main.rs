@@ -9,6 +9,7 @@ mod edge;
 mod export;
 mod kv;
 mod ops;
+mod placement;
 mod serve;
 mod served;
 mod wiring;

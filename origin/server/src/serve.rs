@@ -210,6 +210,12 @@ impl Process {
         if self.has(Role::Edge) {
             self.edge(origin_addr).await?;
         }
+        export::views(
+            &self.metrics,
+            self.stores.state.clone(),
+            self.shutdown.clone(),
+            &mut self.tasks,
+        );
         let origin = observe(origin, &self.metrics);
         self.listen(listener, origin);
         self.housekeeping();

@@ -1,11 +1,13 @@
 //! The one place where vendors are named: URIs become adapters.
 
 use crate::config::Config;
+use crate::placement;
 use anyhow::{Context, Result};
 use mediaflow_blob_store_cloudflare as cloudflare;
 use mediaflow_blob_store_redis as redis;
 use mediaflow_embedded::Embedded;
 use mediaflow_ports::{BlobStore, Clock, EventLog, PortUri, StateStore, Summary, SystemClock};
+use mediaflow_state_store_redis as redis_state;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -57,13 +59,23 @@ pub async fn open(config: &Config) -> Result<Stores> {
         "kafka" => return Err(log_uri.not_built_in("event_log", "kafka").into()),
         _ => return Err(log_uri.unknown_adapter("event_log", &["embedded"]).into()),
     };
+    announce(&log.summary());
+    for topic in TOPICS {
+        log.ensure_topic(topic, config.partitions).await?;
+    }
+    log.ensure_topic("rules.audit", 1).await?;
     let state_uri = uri("state_store", &config.state_store)?;
-    let state = match state_uri.scheme() {
+    let state: Arc<dyn StateStore> = match state_uri.scheme() {
         "embedded" => database(&state_uri)?.state(),
-        "redis" => return Err(state_uri.not_built_in("state_store", "redis").into()),
+        "redis" => {
+            let password = std::env::var(redis_state::PASSWORD_VARIABLE).ok();
+            let layout = placement::layout(log.partitions("events").await?);
+            let config = redis_state::RedisConfig::new(&state_uri, password.as_deref(), layout)?;
+            Arc::new(redis_state::RedisState::open(config).await?)
+        }
         _ => {
             return Err(state_uri
-                .unknown_adapter("state_store", &["embedded"])
+                .unknown_adapter("state_store", &["embedded", "redis"])
                 .into());
         }
     };
@@ -82,13 +94,9 @@ pub async fn open(config: &Config) -> Result<Stores> {
                 .into());
         }
     };
-    for summary in [log.summary(), state.summary(), blobs.summary()] {
+    for summary in [state.summary(), blobs.summary()] {
         announce(&summary);
     }
-    for topic in TOPICS {
-        log.ensure_topic(topic, config.partitions).await?;
-    }
-    log.ensure_topic("rules.audit", 1).await?;
     Ok(Stores {
         log,
         state,
