@@ -1,6 +1,7 @@
 //! Serving a router until told to stop, letting open requests finish.
 
 use axum::Router;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -71,9 +72,13 @@ pub async fn serve(
     let mut drain = signal.clone();
     let mut begin = signal;
     let serving = async move {
-        axum::serve(listener, router)
-            .with_graceful_shutdown(async move { stopped(&mut begin).await })
-            .await
+        // Handlers may ask for the peer's address: geography is looked up from it, and nothing else.
+        axum::serve(
+            listener,
+            router.into_make_service_with_connect_info::<SocketAddr>(),
+        )
+        .with_graceful_shutdown(async move { stopped(&mut begin).await })
+        .await
     };
     let deadline = async move {
         stopped(&mut drain).await;

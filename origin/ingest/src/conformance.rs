@@ -198,6 +198,7 @@ async fn every_deskdrop_event_arrives_once() {
         reader_key: Secret::new([1; 32]),
         edge_token: Secret::new("edge"),
         exposure: exposure_check([1; 16]),
+        collect: Arc::default(),
     };
     let c = Collector::open(s.log.clone(), s.clock.clone(), config, &s.metrics)
         .await

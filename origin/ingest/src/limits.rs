@@ -86,3 +86,25 @@ pub const UGC_LINE_CHARS_MAX: usize = 300;
 
 /// Longest text a reader may send.
 pub const UGC_BODY_CHARS_MAX: usize = 20_000;
+
+/// A clock that is off by less than this is right: it is the way here that takes so long.
+pub const CLOCK_TOLERANCE_MS: i64 = 10_000;
+
+/// Longest user agent that is looked at: real ones have 100 to 300 bytes.
+pub const AGENT_BYTES_MAX: usize = 512;
+
+/// User agents remembered, times two: about 10 MB. The 10,000 most frequent ones make up 95 % of traffic.
+pub const AGENTS_REMEMBERED_MAX: usize = 10_000;
+
+/// Longest short name in an event (ad, campaign, placement, currency, tier, quality): a join key, not a text.
+pub const EVENT_NAME_BYTES_MAX: usize = 64;
+
+/// Events that one message of a foreign envelope may become: a ranking shows dozens of items.
+pub const EVENTS_A_MESSAGE_MAX: usize = 200;
+
+/// Bytes of request bodies, expanded, that the collector holds at once: 64 full bodies, a second of 50,000 events of
+/// 1 KB. Beyond it senders are asked to wait.
+pub const INFLIGHT_BYTES_MAX: usize = 64 << 20;
+
+/// Shortest write key: 128 bits in hexadecimal.
+pub const WRITE_KEY_BYTES_MIN: usize = 16;

@@ -4,6 +4,7 @@
 //! that works on one machine. Secrets are never in the file: a name that looks like one is refused.
 
 use anyhow::{Context, Result, bail, ensure};
+use mediaflow_ingest::collector::{OutlierRules, SenderConfig};
 use mediaflow_publisher::{BrandSettings, ModelSettings, PublisherSettings, SurfaceSettings};
 use mediaflow_shared::id::check_slug;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub struct Config {
     /// Brands.
     #[serde(rename = "brand")]
     pub brands: Vec<Brand>,
+    /// Collection of events.
+    pub collect: Collection,
 }
 
 impl Default for Config {
@@ -57,6 +60,42 @@ impl Default for Config {
             front_rebuild_s: 60,
             origin_url: None,
             brands: Vec::new(),
+            collect: Collection::default(),
+        }
+    }
+}
+
+/// How events are taken in: `[collect]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Collection {
+    /// A `.mmdb` file of MaxMind's Country or City kind; without it events have the country their sender says.
+    pub geo_database: Option<PathBuf>,
+    /// The operator's own proxies before the collector that add to `X-Forwarded-For`; 0 believes none.
+    pub proxies: usize,
+    /// Bytes of request bodies held at once; beyond it senders are asked to wait.
+    pub inflight_bytes_max: usize,
+    /// Where events wait while the log cannot be reached: `embedded:PATH`; empty: nowhere, senders wait.
+    pub spool: String,
+    /// Bytes that may wait there; beyond it senders wait.
+    pub spool_bytes_max: u64,
+    /// Bounds beyond which numbers are outliers.
+    pub outliers: OutlierRules,
+    /// Senders of other envelopes.
+    #[serde(rename = "sender")]
+    pub senders: Vec<SenderConfig>,
+}
+
+impl Default for Collection {
+    fn default() -> Self {
+        Self {
+            geo_database: None,
+            proxies: 0,
+            inflight_bytes_max: mediaflow_ingest::limits::INFLIGHT_BYTES_MAX,
+            spool: String::new(),
+            spool_bytes_max: 4 << 30,
+            outliers: OutlierRules::default(),
+            senders: Vec::new(),
         }
     }
 }
@@ -207,10 +246,12 @@ impl Config {
             .with_context(|| format!("configuration {} is not valid", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         config.sources = config.sources.map(|s| folder.join(s));
+        config.collect.geo_database = config.collect.geo_database.map(|f| folder.join(f));
         for uri in [
             &mut config.event_log,
             &mut config.state_store,
             &mut config.blob_store,
+            &mut config.collect.spool,
         ] {
             if let Some(relative) = uri
                 .strip_prefix("embedded:")
@@ -239,6 +280,12 @@ impl Config {
             self.kv_listen.ip().is_loopback(),
             "kv_listen = {}: has no authentication and must be a loopback address",
             self.kv_listen
+        );
+        self.collect.outliers.check()?;
+        ensure!(
+            self.collect.inflight_bytes_max >= 1 << 20,
+            "collect.inflight_bytes_max = {}: must hold at least one body, 1048576",
+            self.collect.inflight_bytes_max
         );
         for (i, b) in self.brands.iter().enumerate() {
             check_slug(&b.slug).with_context(|| format!("brand {}", i + 1))?;

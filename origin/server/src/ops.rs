@@ -7,17 +7,19 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use mediaflow_admin::{Role, Tokens};
 use mediaflow_http::{BodyLimits, Problem, body};
 use mediaflow_ingest::collector::{Caller, Collector};
 use mediaflow_ingest::{IngestError, Intake};
-use mediaflow_ports::{EventLog, PortError, StateStore, StoredRecord};
+use mediaflow_ports::{EventLog, PortError, Record, StateStore, StoredRecord};
 use mediaflow_publisher::replay;
 use mediaflow_shared::content::RawItem;
 use mediaflow_shared::served::{FeedId, Served};
 use mediaflow_shared::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Deliveries of one import request: some 500 articles with their HTML stay below the body limit.
@@ -27,6 +29,8 @@ pub const IMPORT_BYTES_MAX: usize = 16 << 20;
 /// Dead letters of one answer or one replay.
 const LETTERS_MAX: usize = 1000;
 const DEAD: &str = "dead-letters";
+/// Header of a record that notes a letter as taken in: its id.
+const SETTLED: &str = "settled";
 
 /// What the routes need.
 pub struct Ops {
@@ -98,6 +102,12 @@ impl Ops {
                 .map_err(|e| port(&e))?;
             all.extend(records.into_iter().map(|r| (p, r)));
         }
+        let notes = |r: &StoredRecord| r.record.header(SETTLED).cloned();
+        let settled: HashSet<Bytes> = all.iter().filter_map(|(_, r)| notes(r)).collect();
+        all.retain(|(p, r)| {
+            let id = format!("{p}/{}", r.offset);
+            notes(r).is_none() && !settled.contains(id.as_bytes())
+        });
         all.sort_by_key(|(p, r)| (r.appended_ms, *p, r.offset));
         let surplus = all.len().saturating_sub(limit);
         all.drain(..surplus);
@@ -131,30 +141,43 @@ impl Ops {
 
     /// Gives letters to the collector as they are now.
     async fn again(&self, letters: Vec<(u32, StoredRecord)>) -> Result<Value, Problem> {
-        let (mut accepted, mut duplicates, mut rejected) = (0, 0, Vec::new());
+        let (mut accepted, mut duplicates, mut ignored, mut rejected) = (0, 0, 0, Vec::new());
         for (p, r) in letters {
-            let Ok(text) = std::str::from_utf8(&r.record.value) else {
-                rejected.push(json!({"id": format!("{p}/{}", r.offset), "reason": "is not UTF-8"}));
-                continue;
+            let id = format!("{p}/{}", r.offset);
+            let report = match self.collector.replay(&r.record).await {
+                Ok(report) => report,
+                Err(IngestError::Malformed { reason, remedy, .. }) => {
+                    rejected.push(json!({"id": id, "reason": reason, "remedy": remedy}));
+                    continue;
+                }
+                Err(e) => return Err(ingest(e)),
             };
-            let report = self
-                .collector
-                .collect_again(
-                    text,
-                    Caller {
-                        edge: true,
-                        bot: false,
-                    },
-                )
-                .await
-                .map_err(ingest)?;
+            if report.rejected.is_empty() {
+                self.settled(p, &id).await?;
+            }
+            ignored += report.ignored;
             accepted += report.accepted;
             duplicates += report.duplicates;
             for x in &report.rejected {
-                rejected.push(json!({"id": format!("{p}/{}", r.offset), "reason": x.refusal.reason, "remedy": x.refusal.remedy}));
+                rejected.push(
+                    json!({"id": id, "reason": x.refusal.reason, "remedy": x.refusal.remedy}),
+                );
             }
         }
-        Ok(json!({"accepted": accepted, "duplicates": duplicates, "rejected": rejected}))
+        Ok(
+            json!({"accepted": accepted, "duplicates": duplicates, "ignored": ignored, "rejected": rejected}),
+        )
+    }
+
+    /// Notes beside a letter that it was taken in, so that it is neither shown as open nor taken in again.
+    async fn settled(&self, p: u32, id: &str) -> Result<(), Problem> {
+        let note = Record::new(id.as_bytes().to_vec(), Vec::new())
+            .with_header(SETTLED, id.as_bytes().to_vec());
+        self.log
+            .append(DEAD, p, vec![note])
+            .await
+            .map(drop)
+            .map_err(|e| port(&e))
     }
 }
 
@@ -170,6 +193,9 @@ fn shown(p: u32, r: &StoredRecord, with_bytes: bool) -> Value {
         "reason": header("reason"),
         "remedy": header("remedy"),
         "topic": header("topic"),
+        "envelope": header("envelope"),
+        "schema": header("schema"),
+        "received": header("received"),
     });
     if with_bytes {
         v["bytes"] = json!(String::from_utf8_lossy(&r.record.value));
@@ -211,7 +237,7 @@ async fn import_events(State(ops): State<Arc<Ops>>, headers: HeaderMap, raw: Bod
     body::check_depth(text)?;
     let caller = Caller {
         edge: true,
-        bot: false,
+        ..Caller::default()
     };
     let report = ops.collector.collect(text, caller).await.map_err(ingest)?;
     Ok(axum::Json(report).into_response())

@@ -17,7 +17,10 @@ use mediaflow_features::FeatureDeps;
 use mediaflow_http::observe::observe;
 use mediaflow_http::serve::{serve as serve_http, sleep_unless_stopped, until_signal};
 use mediaflow_http::{Health, Metrics, Secret, shutdown_channel};
-use mediaflow_ingest::collector::{self, Collector, CollectorConfig, exposure_check};
+use mediaflow_ingest::collector::{
+    self, Agents, Collect, Collector, CollectorConfig, Places, Senders, exposure_check,
+    parse_write_keys,
+};
 use mediaflow_ingest::poll::{self, Poller};
 use mediaflow_ingest::source::{parse_webhook_secrets, taxonomies};
 use mediaflow_ingest::ugc::Ugc;
@@ -258,6 +261,7 @@ impl Process {
                 "MEDIAFLOW_EXPOSURE_KEY",
                 &secret("MEDIAFLOW_EXPOSURE_KEY")?,
             )?),
+            collect: Arc::new(self.collection(&intake)?),
         };
         let collector = Arc::new(
             Collector::open(log.clone(), clock.clone(), collector_config, &self.metrics).await?,
@@ -300,6 +304,23 @@ impl Process {
             });
         }
         Ok(router)
+    }
+
+    /// Senders, geography, outlier rules.
+    fn collection(&self, intake: &Arc<Intake>) -> Result<Collect> {
+        let c = &self.config.collect;
+        let keys = parse_write_keys(&std::env::var("MEDIAFLOW_WRITE_KEYS").unwrap_or_default())?;
+        // The first reader should not wait for it: it takes a second.
+        tokio::task::spawn_blocking(Agents::warm);
+        Ok(Collect {
+            senders: Senders::new(c.senders.clone(), keys)?,
+            outliers: c.outliers.clone(),
+            places: c.geo_database.as_deref().map(Places::open).transpose()?,
+            proxies: c.proxies,
+            inflight_bytes_max: c.inflight_bytes_max,
+            items: Some(intake.clone()),
+            ..Collect::default()
+        })
     }
 
     /// Webhooks and reader-generated content as routes, pollers as tasks.
@@ -441,7 +462,7 @@ impl Process {
             while sleep_unless_stopped(&mut signal, HOUSEKEEPING).await {
                 let policy = RetentionPolicy { max_age_ms, max_bytes: None };
                 let mut kept = Ok(());
-                for topic in ["events", "served", "content.enriched"] {
+                for topic in ["events", "served", "content.enriched", "dead-letters"] {
                     kept = kept.and(log.retain(topic, policy, clock.now_ms()).await.map(drop));
                 }
                 let swept = state.sweep(SWEEP_VALUES).await.and(blobs.sweep(SWEEP_VALUES).await);

@@ -1,4 +1,14 @@
 //! One event: read, checked, corrected, stripped of what must not be kept.
+//!
+//! Order: envelope and needed fields → numbers and texts → clock → reader id to pseudonym → what the sender's headers
+//! tell (device, country) → referrer class → outliers → bot and training flags.
+
+pub(crate) mod agent;
+pub(crate) mod clock;
+pub(crate) mod facts;
+pub(crate) mod outlier;
+pub(crate) mod place;
+pub(crate) mod referrer;
 
 use mediaflow_shared::event::{Event, EventType, TYPE_PREFIX};
 use mediaflow_shared::id::{ContentId, check_slug};
@@ -9,8 +19,8 @@ use serde_json::Value;
 
 use super::{Caller, CollectorConfig};
 use crate::limits::{
-    DWELL_S_MAX, EVENT_ID_BYTES_MAX, EVENT_SOURCE_BYTES_MAX, EVENT_TEXT_BYTES_MAX, FUTURE_SKEW_MS,
-    PAST_SKEW_MS, SLOT_MAX, VIDEO_S_MAX,
+    EVENT_ID_BYTES_MAX, EVENT_NAME_BYTES_MAX, EVENT_SOURCE_BYTES_MAX, EVENT_TEXT_BYTES_MAX,
+    SLOT_MAX,
 };
 
 /// Why an event was not taken.
@@ -23,7 +33,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
             remedy: remedy.into(),
@@ -38,7 +48,17 @@ pub(crate) fn read(
     caller: &Caller,
     now: Timestamp,
 ) -> Result<Event, Refusal> {
-    let mut event: Event = serde_json::from_str(json).map_err(|_| explain(json))?;
+    let event: Event = serde_json::from_str(json).map_err(|_| explain(json))?;
+    settle(event, config, caller, now)
+}
+
+/// Checks and corrects one event, whichever envelope it came in.
+pub(crate) fn settle(
+    mut event: Event,
+    config: &CollectorConfig,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Event, Refusal> {
     envelope(&event)?;
     let brand = &event.data.brand;
     check_slug(brand).map_err(|_| {
@@ -55,11 +75,19 @@ pub(crate) fn read(
     }
     subject_is_content(&mut event);
     needed_fields(&event)?;
-    numbers(&mut event)?;
+    numbers(&event)?;
     texts(&mut event)?;
-    event.time = Some(settle_time(event.time, caller.edge, now));
-    event.receivedtime = Some(now);
+    // Only ingest says what the time was before.
+    event.rawtime = event.rawtime.filter(|_| caller.edge || caller.mapped);
+    clock::settle(&mut event, caller.edge, now);
     identify(&mut event, config, caller);
+    if let Some(facts) = &caller.facts {
+        facts.fill(&mut event.data);
+    }
+    if let Some(from) = &event.data.referrer {
+        event.data.referrer = Some(referrer::classify(from, None).to_owned());
+    }
+    config.collect.outliers.flag(&mut event.data);
     let bot = caller.bot || (caller.edge && event.data.bot == Some(true));
     event.data.bot = bot.then_some(true);
     event.data.trainable = None;
@@ -144,32 +172,28 @@ fn needed_fields(e: &Event) -> Result<(), Refusal> {
     }
 }
 
-/// Impossible numbers refuse the event; possible but implausible ones are cut to the limit.
-fn numbers(e: &mut Event) -> Result<(), Refusal> {
-    let d = &mut e.data;
-    let bad = |name: &str| {
-        Refusal::new(
-            format!("`data.{name}` is negative or too large"),
-            "send seconds or a slot number as measured",
-        )
-    };
-    for (name, value, max) in [
-        ("dwell_s", &mut d.dwell_s, DWELL_S_MAX),
-        ("position_s", &mut d.position_s, VIDEO_S_MAX),
-        ("duration_s", &mut d.duration_s, VIDEO_S_MAX),
+/// Impossible numbers refuse the event; implausible ones are kept and named (see [`outlier`]).
+fn numbers(e: &Event) -> Result<(), Refusal> {
+    let d = &e.data;
+    for (name, value) in [
+        ("dwell_s", d.dwell_s),
+        ("position_s", d.position_s),
+        ("duration_s", d.duration_s),
+        ("rating", d.rating),
+        ("engagement", d.engagement),
     ] {
-        if let Some(v) = value {
-            if !v.is_finite() || *v < 0.0 {
-                return Err(bad(name));
-            }
-            *v = v.min(max);
+        if value.is_some_and(|v| !v.is_finite() || v < 0.0) {
+            return Err(Refusal::new(
+                format!("`data.{name}` is negative"),
+                "send the number as it was measured",
+            ));
         }
     }
-    if let (Some(at), Some(of)) = (d.position_s, d.duration_s) {
-        d.position_s = Some(at.min(of));
-    }
     if d.slot.is_some_and(|s| s > SLOT_MAX) {
-        return Err(bad("slot"));
+        return Err(Refusal::new(
+            format!("`data.slot` is above {SLOT_MAX}"),
+            "send the position as rendered, from 0",
+        ));
     }
     Ok(())
 }
@@ -193,6 +217,26 @@ fn texts(e: &mut Event) -> Result<(), Refusal> {
             ));
         }
     }
+    for (name, text) in [
+        ("ad_id", &d.ad_id),
+        ("campaign_id", &d.campaign_id),
+        ("placement", &d.placement),
+        ("tier", &d.tier),
+        ("quality_level", &d.quality_level),
+        ("network_quality", &d.network_quality),
+        ("os", &d.os),
+        ("browser", &d.browser),
+    ] {
+        if text
+            .as_ref()
+            .is_some_and(|t| t.is_empty() || t.len() > EVENT_NAME_BYTES_MAX)
+        {
+            return Err(Refusal::new(
+                format!("`data.{name}` is empty or longer than {EVENT_NAME_BYTES_MAX} bytes"),
+                "send a short name or id",
+            ));
+        }
+    }
     if d.surface.as_deref().is_some_and(|s| check_slug(s).is_err()) {
         return Err(Refusal::new(
             "`data.surface` is not a slug",
@@ -204,30 +248,40 @@ fn texts(e: &mut Event) -> Result<(), Refusal> {
     {
         "other".clone_into(device);
     }
-    // A country we cannot read is no country.
-    d.country = d
-        .country
-        .take()
-        .map(|c| c.to_ascii_uppercase())
-        .filter(|c| c.len() == 2 && c.bytes().all(|b| b.is_ascii_uppercase()));
+    // A country, region or currency we cannot read is none.
+    d.country = d.country.take().and_then(|c| letters(&c, 2));
+    d.currency = d.currency.take().and_then(|c| letters(&c, 3));
+    d.region = d.region.take().and_then(|r| region(&r));
+    if let Some(t) = &mut d.traits {
+        t.country = t.country.take().and_then(|c| letters(&c, 2));
+        for text in [&mut t.age_group, &mut t.subscription, &mut t.language] {
+            *text = text
+                .take()
+                .filter(|v| !v.is_empty() && v.len() <= EVENT_NAME_BYTES_MAX);
+        }
+    }
     Ok(())
 }
 
-/// Event time, or the receive time where the sender's clock cannot be right. An authenticated
-/// sender may deliver the past (an import, a spool); nobody may deliver the future.
-fn settle_time(time: Option<Timestamp>, trusted: bool, now: Timestamp) -> Timestamp {
-    match time {
-        Some(t) if t.0 > now.0 + FUTURE_SKEW_MS => now,
-        Some(t) if !trusted && t.0 < now.0 - PAST_SKEW_MS => now,
-        Some(t) => t,
-        None => now,
-    }
+/// `n` letters, in capitals.
+fn letters(text: &str, n: usize) -> Option<String> {
+    let text = text.trim();
+    (text.len() == n && text.bytes().all(|b| b.is_ascii_alphabetic()))
+        .then(|| text.to_ascii_uppercase())
+}
+
+/// ISO 3166-2: a country, a hyphen, one to three letters or digits.
+fn region(text: &str) -> Option<String> {
+    let (country, part) = text.trim().split_once('-')?;
+    let fits = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    let country = letters(country, 2).filter(|_| fits)?;
+    Some(format!("{country}-{}", part.to_ascii_uppercase()))
 }
 
 /// The raw reader id becomes a pseudonym and is gone. A pseudonym that comes in is believed only
-/// from an authenticated edge.
+/// from an authenticated edge, and from a dead letter, which holds none of another sender.
 fn identify(e: &mut Event, config: &CollectorConfig, caller: &Caller) {
-    if !caller.edge {
+    if !caller.edge && !caller.replayed {
         e.data.reader = None;
     }
     if let Some(raw) = e.readerid.take().filter(|r| !r.is_empty()) {

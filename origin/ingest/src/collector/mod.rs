@@ -8,17 +8,32 @@
 //! back the last hour of the log. No second store has to agree with the log.
 
 mod check;
+mod counters;
 mod dedupe;
+mod envelope;
+mod foreign;
+mod letters;
+mod options;
+mod overload;
+mod redact;
 mod routes;
+mod senders;
 mod served;
+mod sources;
 
 pub use check::Refusal;
+pub use check::agent::Agents;
+pub use check::facts::Facts;
+pub use check::outlier::OutlierRules;
+pub use check::place::Places;
+pub use envelope::Envelope;
+pub use options::Collect;
 pub use routes::routes;
+pub use senders::{Sender, SenderConfig, Senders, parse_write_keys};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
-use mediaflow_http::metrics::IntCounter;
 use mediaflow_http::{Metrics, Secret};
 use mediaflow_ports::{Clock, EventLog, PortResult, Record, partition_of};
 use mediaflow_shared::event::Event;
@@ -26,16 +41,16 @@ use mediaflow_shared::id::Pseudonym;
 use mediaflow_shared::served::Exposure;
 use mediaflow_shared::time::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::append::append_by_key;
 use crate::error::{IngestError, IngestResult};
 use crate::limits::{BATCH_EVENTS_MAX, DEDUPE_WINDOW_MS, RECOVER_BYTES, RECOVER_RECORDS};
+use counters::Counters;
 use dedupe::{Claim, Key, Window, key_of};
 
 /// The topic of checked events.
@@ -46,6 +61,8 @@ pub const TOPIC_SERVED: &str = "served";
 pub const TOPIC_DEAD: &str = "dead-letters";
 /// Header of a record in `events`: its deduplication key.
 const HEADER_DEDUPE: &str = "dedupe";
+/// Header of a record in `events`: the W3C trace context its sender had.
+const HEADER_TRACE: &str = "traceparent";
 
 /// Whether an exposure id is valid for this event now.
 pub type ExposureCheck = Arc<dyn Fn(&str, &Event, Timestamp) -> bool + Send + Sync>;
@@ -62,6 +79,8 @@ pub struct CollectorConfig {
     pub edge_token: Secret,
     /// See [`exposure_check`].
     pub exposure: ExposureCheck,
+    /// Senders of other envelopes, outlier rules, user agents, geography, limits.
+    pub collect: Arc<Collect>,
 }
 
 impl CollectorConfig {
@@ -98,12 +117,18 @@ pub fn exposure_check(key: [u8; 16]) -> ExposureCheck {
 }
 
 /// Who sends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// Presented the edge's bearer token.
+    /// Presented the edge's bearer token or a sender's write key.
     pub edge: bool,
     /// The reader's user agent is that of a known robot.
     pub bot: bool,
+    /// What the reader's headers told, where a reader's browser sent them.
+    pub facts: Option<Arc<Facts>>,
+    /// The event comes out of a dead letter: its pseudonym is ours.
+    pub replayed: bool,
+    /// The event was mapped from another envelope: its `rawtime` is ours.
+    pub mapped: bool,
 }
 
 /// One refused event of a batch.
@@ -116,7 +141,7 @@ pub struct Rejected {
     pub refusal: Refusal,
 }
 
-/// What became of a batch: every event is in exactly one of the three.
+/// What became of a batch. Every message is refused, ignored, an item, or events; every event is accepted or a duplicate.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
     /// New and durable.
@@ -125,6 +150,17 @@ pub struct Report {
     pub duplicates: usize,
     /// Refused; their bytes are in `dead-letters`.
     pub rejected: Vec<Rejected>,
+    /// Messages of another envelope that are of no use here.
+    #[serde(skip_serializing_if = "none")]
+    pub ignored: usize,
+    /// Messages with metadata of items.
+    #[serde(skip_serializing_if = "none")]
+    pub items: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn none(n: &usize) -> bool {
+    *n == 0
 }
 
 /// The collector. Share it by `Arc`.
@@ -133,15 +169,9 @@ pub struct Collector {
     clock: Arc<dyn Clock>,
     config: CollectorConfig,
     window: Window,
-    bots: isbot::Bots,
+    /// Bytes of bodies that may still be read.
+    inflight: Arc<Semaphore>,
     counters: Counters,
-}
-
-struct Counters {
-    accepted: IntCounter,
-    duplicate: IntCounter,
-    rejected: IntCounter,
-    served: IntCounter,
 }
 
 struct Candidate {
@@ -160,30 +190,17 @@ impl Collector {
         config: CollectorConfig,
         metrics: &Metrics,
     ) -> IngestResult<Self> {
-        let family = metrics.counter(
-            "ingest_events_total",
-            "Events received by outcome.",
-            &["outcome"],
-        );
-        let served = metrics.counter(
-            "ingest_served_total",
-            "Served records received by outcome.",
-            &["outcome"],
-        );
-        let counters = Counters {
-            accepted: family.with_label_values(&["accepted"]),
-            duplicate: family.with_label_values(&["duplicate"]),
-            rejected: family.with_label_values(&["rejected"]),
-            served: served.with_label_values(&["accepted"]),
-        };
-        let bots = isbot::Bots::default();
+        let inflight = config
+            .collect
+            .inflight_bytes_max
+            .min(Semaphore::MAX_PERMITS);
         let this = Self {
             log,
             clock,
             config,
             window: Window::default(),
-            bots,
-            counters,
+            inflight: Arc::new(Semaphore::new(inflight)),
+            counters: Counters::of(metrics),
         };
         for partition in 0..this.log.partitions(TOPIC_EVENTS).await? {
             this.recover(partition).await?;
@@ -200,7 +217,7 @@ impl Collector {
     /// Whether this user agent names a known robot.
     #[must_use]
     pub fn is_bot(&self, user_agent: &str) -> bool {
-        self.bots.is_bot(user_agent)
+        self.config.collect.agents.is_bot(user_agent)
     }
 
     /// Takes a batch in, given as one CloudEvent or an array of them in JSON.
@@ -209,27 +226,6 @@ impl Collector {
     /// [`IngestError::Malformed`] when the text is no such thing or holds too many;
     /// [`IngestError::Port`] when the log refused: nothing new was acknowledged, send it again.
     pub async fn collect(self: &Arc<Self>, json: &str, caller: Caller) -> IngestResult<Report> {
-        self.take(json, caller, true).await
-    }
-
-    /// As [`Collector::collect`] for what `dead-letters` holds already: a second refusal makes no second letter.
-    ///
-    /// # Errors
-    /// As [`Collector::collect`].
-    pub async fn collect_again(
-        self: &Arc<Self>,
-        json: &str,
-        caller: Caller,
-    ) -> IngestResult<Report> {
-        self.take(json, caller, false).await
-    }
-
-    async fn take(
-        self: &Arc<Self>,
-        json: &str,
-        caller: Caller,
-        keep_refused: bool,
-    ) -> IngestResult<Report> {
         let events = split(json)?;
         let now = Timestamp(self.clock.now_ms());
         let mut report = Report::default();
@@ -239,24 +235,19 @@ impl Collector {
             match check::read(raw.get(), &self.config, &caller, now) {
                 Ok(event) => checked.push(event),
                 Err(refusal) => {
-                    if keep_refused {
-                        dead.push(dead_letter(raw.get(), &self.config, &caller, &refusal, now));
-                    }
+                    dead.push(letters::own(
+                        &self.config,
+                        raw.get(),
+                        &caller,
+                        &refusal,
+                        now,
+                    ));
                     report.rejected.push(Rejected { index, refusal });
                 }
             }
         }
-        // A sender that hangs up must not stop an append half-way: the outcome of what was begun
-        // has to reach the window.
-        let this = Arc::clone(self);
-        let stored = tokio::spawn(async move { this.store(checked, dead, now).await });
-        let (accepted, duplicates) = stored
-            .await
-            .map_err(|e| IngestError::malformed("batch", e, "report this defect"))??;
-        (report.accepted, report.duplicates) = (accepted, duplicates);
-        self.counters.accepted.inc_by(report.accepted as u64);
-        self.counters.duplicate.inc_by(report.duplicates as u64);
-        self.counters.rejected.inc_by(report.rejected.len() as u64);
+        self.keep(checked, dead, now, &mut report).await?;
+        self.counters.count(Envelope::CloudEvents, &report);
         Ok(report)
     }
 
@@ -416,48 +407,11 @@ fn record_of(event: &Event, key: Key) -> Record {
     };
     // Writing a struct of strings and numbers into memory cannot fail.
     let value = serde_json::to_vec(event).unwrap_or_default();
-    Record::new(partition_key, value).with_header(HEADER_DEDUPE, key.to_vec())
-}
-
-/// The bytes of a refused event, but for a raw reader id: that becomes a pseudonym here too, or goes. So does a
-/// pseudonym that no edge vouches for: a later replay would believe it.
-fn dead_letter(
-    json: &str,
-    config: &CollectorConfig,
-    caller: &Caller,
-    refusal: &Refusal,
-    now: Timestamp,
-) -> Record {
-    let hearsay = |o: &serde_json::Map<String, Value>| {
-        !caller.edge && o.get("data").is_some_and(|d| d.get("reader").is_some())
-    };
-    let value = match serde_json::from_str::<Value>(json) {
-        Ok(Value::Object(mut o)) if o.contains_key("readerid") || hearsay(&o) => {
-            let raw = o.remove("readerid");
-            if let (false, Some(Value::Object(data))) = (caller.edge, o.get_mut("data")) {
-                data.remove("reader");
-            }
-            let brand = o
-                .get("data")
-                .and_then(|d| d.get("brand"))
-                .and_then(Value::as_str);
-            let reader = match (raw.as_ref().and_then(Value::as_str), brand) {
-                (Some(raw), Some(brand)) => Some(config.pseudonym(brand, raw).to_string()),
-                _ => None,
-            };
-            if let (Some(reader), Some(Value::Object(data))) = (reader, o.get_mut("data")) {
-                data.insert("reader".to_owned(), Value::String(reader));
-            }
-            Value::Object(o).to_string()
-        }
-        _ => json.to_owned(),
-    };
-    let key = Sha256::digest(value.as_bytes())[..8].to_vec();
-    Record::new(key, value)
-        .with_header("topic", TOPIC_EVENTS)
-        .with_header("reason", refusal.reason.clone())
-        .with_header("remedy", refusal.remedy.clone())
-        .with_header("received", now.to_string())
+    let record = Record::new(partition_key, value).with_header(HEADER_DEDUPE, key.to_vec());
+    match &event.traceparent {
+        Some(trace) => record.with_header(HEADER_TRACE, trace.clone()),
+        None => record,
+    }
 }
 
 #[cfg(test)]

@@ -1,21 +1,25 @@
-//! `POST /v1/events` and `POST /v1/served`.
+//! `POST /v1/events` and `POST /v1/served`; other envelopes are in `sources`.
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use mediaflow_http::body::{BodyLimits, check_depth, read_bytes, utf8};
 use mediaflow_http::{Problem, auth};
+use mediaflow_ports::PortErrorKind;
 use std::sync::Arc;
 
-use super::{Caller, Collector};
+use super::{Caller, Collector, Facts, Report, overload, sources};
 use crate::error::IngestError;
 
 /// Where an edge tells us the reader's user agent (its own is the edge's).
 const READER_AGENT: &str = "x-reader-user-agent";
 /// What a sender should wait when the log does not answer, seconds.
 const RETRY_AFTER_S: u32 = 2;
+/// What a sender should wait when log and spool are full, seconds: an outage of minutes.
+const RETRY_AFTER_FULL_S: u32 = 30;
 
 /// The collector's routes.
 ///
@@ -24,29 +28,39 @@ const RETRY_AFTER_S: u32 = 2;
 /// at most 1 MB and 1,000 events, gzip allowed. 202 with
 /// `{accepted, duplicates, rejected: [{index, reason, remedy}]}` once durable; 400 when all are bad.
 ///
+/// `POST /v1/events/{envelope}` and the paths that other senders know: see [`sources`].
+///
 /// `POST /v1/served`: served records in MessagePack, with the edge's bearer token. 202 once durable.
 pub fn routes(collector: Arc<Collector>) -> Router {
     Router::new()
         .route("/v1/events", post(events))
         .route("/v1/served", post(served))
+        .merge(sources::routes())
         .with_state(collector)
 }
 
 async fn events(State(c): State<Arc<Collector>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     check_type(&parts.headers)?;
+    let _held = overload::hold(&c, &parts.headers)?;
     let bytes = read_bytes(&parts.headers, body, BodyLimits::default()).await?;
     let text = utf8(&bytes)?;
     check_depth(text)?;
-    let caller = caller(&c, &parts.headers);
+    let caller = caller(&c, &parts);
     let report = c.collect(text, caller).await.map_err(problem)?;
-    if report.accepted + report.duplicates == 0 {
+    answer(report)
+}
+
+/// 202, or 400 when nothing of the body was of use.
+pub(super) fn answer(report: Report) -> Result<Response, Problem> {
+    let used = report.accepted + report.duplicates + report.ignored + report.items;
+    if let (0, Some(first)) = (used, report.rejected.first()) {
         let rejected = serde_json::to_value(&report.rejected).unwrap_or_default();
-        let first = report.rejected.first().map(|r| r.refusal.clone());
-        let (reason, remedy) = first.map_or_else(Default::default, |f| (f.reason, f.remedy));
-        return Err(Problem::bad_request("every event of the body", reason)
-            .remedy(remedy)
-            .with("rejected", rejected));
+        return Err(
+            Problem::bad_request("every event of the body", first.refusal.reason.clone())
+                .remedy(first.refusal.remedy.clone())
+                .with("rejected", rejected),
+        );
     }
     Ok((StatusCode::ACCEPTED, axum::Json(report)).into_response())
 }
@@ -54,6 +68,7 @@ async fn events(State(c): State<Arc<Collector>>, request: Request) -> Result<Res
 async fn served(State(c): State<Arc<Collector>>, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     auth::require_bearer(&parts.headers, &c.config.edge_token)?;
+    let _held = overload::hold(&c, &parts.headers)?;
     let bytes = read_bytes(&parts.headers, body, BodyLimits::default()).await?;
     let accepted = c.take_served(bytes.into()).await.map_err(problem)?;
     let answer = serde_json::json!({ "accepted": accepted });
@@ -87,27 +102,37 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-fn caller(c: &Collector, headers: &HeaderMap) -> Caller {
-    let edge = auth::has_bearer(headers, &c.config.edge_token);
-    let agent = match headers.get(READER_AGENT) {
-        Some(agent) if edge => Some(agent),
+fn caller(c: &Collector, parts: &Parts) -> Caller {
+    let edge = auth::has_bearer(&parts.headers, &c.config.edge_token);
+    let text = |name| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    let (agent, address) = match text(READER_AGENT) {
+        Some(agent) if edge => (Some(agent), None),
         // An edge that forwards no agent has already judged it (`data.bot`).
-        None if edge => None,
-        _ => headers.get(header::USER_AGENT),
+        None if edge => (None, None),
+        _ => (
+            text(header::USER_AGENT.as_str()),
+            sources::address(c, parts),
+        ),
     };
-    let bot = agent
-        .and_then(|a| a.to_str().ok())
-        .is_some_and(|a| c.is_bot(a));
-    Caller { edge, bot }
+    let facts = c.config.collect.facts(agent, address);
+    Caller {
+        edge,
+        bot: facts.bot,
+        facts: (facts != Facts::default()).then(|| Arc::new(facts)),
+        ..Caller::default()
+    }
 }
 
-fn problem(e: IngestError) -> Problem {
+pub(super) fn problem(e: IngestError) -> Problem {
     match e {
         IngestError::Malformed {
             input,
             reason,
             remedy,
         } => Problem::bad_request(input, reason).remedy(remedy),
+        IngestError::Port(e) if e.kind() == PortErrorKind::Full => {
+            Problem::unavailable("event log and spool, which are full", RETRY_AFTER_FULL_S)
+        }
         other => {
             tracing::error!(error = %other, "events were not stored; the sender is asked to retry");
             Problem::unavailable("event log", RETRY_AFTER_S)

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::Request;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::time::Minute;
+use serde_json::Value;
 use tower::ServiceExt;
 
 const KEY: [u8; 16] = [9; 16];
@@ -17,6 +18,7 @@ async fn collector(s: &Stores) -> Arc<Collector> {
         reader_key: Secret::new([7; 32]),
         edge_token: Secret::new("edge"),
         exposure: exposure_check(KEY),
+        collect: Arc::default(),
     };
     Arc::new(
         Collector::open(s.log.clone(), s.clock.clone(), config, &s.metrics)
@@ -377,7 +379,12 @@ async fn wrong_clocks_and_outliers_are_corrected_or_refused() {
     let mut events = stored(&s).await;
     events.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(events[0].time, Some(Timestamp(NOW_MS)));
-    assert_eq!(events[0].data.dwell_s, Some(crate::limits::DWELL_S_MAX));
+    assert_eq!(
+        events[0].rawtime,
+        Timestamp::parse("2031-01-01T00:00:00Z").ok()
+    );
+    assert_eq!(events[0].data.dwell_s, Some(99_999_999.0), "kept as sent");
+    assert_eq!(events[0].data.outliers, Some(vec!["dwell_s".to_owned()]));
     assert_eq!(events[1].time, Some(Timestamp(NOW_MS)));
     assert_eq!(events[1].data.country.as_deref(), Some("DE"));
     assert_eq!(events[1].data.device.as_deref(), Some("other"));
@@ -386,7 +393,8 @@ async fn wrong_clocks_and_outliers_are_corrected_or_refused() {
         Timestamp::parse("2016-03-01T00:00:00Z").ok(),
         "spools may be old"
     );
-    assert_eq!(events[2].data.position_s, Some(5.0));
+    assert_eq!(events[2].data.position_s, Some(9.0));
+    assert_eq!(events[2].data.outliers, Some(vec!["position_s".to_owned()]));
     for bad in [
         r#""dwell_s":-1"#,
         r#""slot":1000"#,
@@ -440,6 +448,7 @@ proptest::proptest! {
             reader_key: Secret::new([7; 32]),
             edge_token: Secret::new(""),
             exposure: exposure_check(KEY),
+            collect: Arc::default(),
         };
         let _ = check::read(&text, &config, &Caller::default(), Timestamp(NOW_MS));
         let _ = split(&text);

@@ -360,13 +360,13 @@ pub async fn import(
     // The operator's own file is as trusted as an edge: times may be old, robots are judged above.
     let caller = Caller {
         edge: true,
-        bot: false,
+        ..Caller::default()
     };
     while let Some((batch, malformed, behind)) = rx.recv().await {
         state.rejected += malformed;
         if !batch.is_empty() {
             let report = collector
-                .collect(&Value::Array(batch).to_string(), caller)
+                .collect(&Value::Array(batch).to_string(), caller.clone())
                 .await?;
             state.accepted += report.accepted as u64;
             state.duplicates += report.duplicates as u64;
@@ -416,6 +416,7 @@ mod tests {
             reader_key: Secret::new([1; 32]),
             edge_token: Secret::new("edge"),
             exposure: exposure_check([1; 16]),
+            collect: Arc::default(),
         };
         let c = Collector::open(s.log.clone(), s.clock.clone(), config, &s.metrics)
             .await

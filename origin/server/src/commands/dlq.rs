@@ -60,13 +60,14 @@ pub async fn run(a: DlqArguments) -> Result<()> {
             for l in &letters {
                 let text = |k: &str| l[k].as_str().unwrap_or("").to_owned();
                 println!(
-                    "{:<12} {:<24} {}",
+                    "{:<12} {:<24} {:<12} {}",
                     text("id"),
                     text("at"),
+                    text("envelope"),
                     cut(&text("reason"), 100)
                 );
             }
-            eprintln!("{} letters", letters.len());
+            eprintln!("{} letters that were not taken in since", letters.len());
         }
         DlqCommand::Show { .. } | DlqCommand::Replay { .. } => {
             println!("{}", serde_json::to_string_pretty(&answer)?)
