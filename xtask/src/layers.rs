@@ -24,7 +24,7 @@ const ADAPTERS: &[&str] = &["edge/cloudflare/src", "edge/spin/src"];
 /// `None`: a crate that wires or tests, which may name any.
 fn allowed(package: &str) -> Option<Vec<&'static str>> {
     Some(match package {
-        "shared" => vec![],
+        "shared" | "test-servers" => vec![],
         "wasm" | "edge-core" | "ports" | "simulator" | "http" => vec!["shared"],
         "edge-cloudflare" | "edge-spin" | "edge-host" => vec!["shared", "edge-core"],
         "server" | "tests" | "xtask" => return None,
@@ -59,8 +59,9 @@ fn imports(metadata: &Value) -> Result<Vec<String>> {
             let Some(imported) = ours(&dependency["name"]) else {
                 continue;
             };
-            // A service's own tests may stand on the embedded stores.
-            let for_tests = dependency["kind"] == "dev" && imported == "embedded";
+            // A service's own tests may stand on the embedded stores, an adapter's on a real server.
+            let for_tests =
+                dependency["kind"] == "dev" && matches!(imported, "embedded" | "test-servers");
             if imported != name && !allowed.contains(&imported) && !for_tests {
                 found.push(format!(
                     "{name} imports {imported}, but may import only: {}",

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use crate::{PortResult, Summary};
 
-/// Position of a record within its partition: 0, 1, 2, … without gaps.
+/// Position of a record within its partition: 0, 1, 2, … without gaps, but where [`EventLog::ensure_latest_by_key`] lets
+/// a log drop records. Readers go on at the last offset they saw plus one and never count by subtracting.
 pub type Offset = u64;
 
 /// What a producer appends.
@@ -129,11 +130,26 @@ pub trait EventLog: Send + Sync + 'static {
     /// `Conflict` when the topic exists with another count, `Invalid` for a bad name or count.
     async fn ensure_topic(&self, topic: &str, partitions: u32) -> PortResult<()>;
 
-    /// Appends in order and answers one offset per record, consecutive. Durable (synced) and
-    /// visible to readers once answered; all or nothing.
+    /// Creates a topic of which only the newest record of each key matters, as [`EventLog::ensure_topic`] does. A log may drop
+    /// older records of a key, which leaves gaps in the offsets, and need not retain the newest by age. The default keeps all.
     ///
     /// # Errors
-    /// `NotFound` for an unknown topic or partition, `Full` when the queue is, `TooLarge`.
+    /// As [`EventLog::ensure_topic`].
+    async fn ensure_latest_by_key(&self, topic: &str, partitions: u32) -> PortResult<()> {
+        self.ensure_topic(topic, partitions).await
+    }
+
+    /// Appends in order and answers one offset per record, ascending; consecutive unless another process appends to the
+    /// partition at the same time. Once answered the records are durable (synced, or on every replica in step) and visible
+    /// to reads of this handle; readers in other processes see them before their [`EventLog::watch`] wakes, within about
+    /// 100 ms.
+    ///
+    /// What is refused before it was begun (`NotFound`, `Full`, `TooLarge`, `Invalid`) left nothing behind. After `Unavailable`
+    /// the fate of the records is unknown, and a log of several machines may have taken only the first of them: append
+    /// again, and let readers recognize what they saw.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown topic or partition, `Full` when the queue is, `TooLarge`, `Unavailable`.
     async fn append(
         &self,
         topic: &str,
@@ -162,6 +178,25 @@ pub trait EventLog: Send + Sync + 'static {
     /// Offset the next record will get.
     async fn end(&self, topic: &str, partition: u32) -> PortResult<Offset>;
 
+    /// The first offset appended at or after `since_ms`; the end when there is none. The default searches by halving:
+    /// append times only grow.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown topic or partition.
+    async fn first_since(&self, topic: &str, partition: u32, since_ms: i64) -> PortResult<Offset> {
+        let mut low = self.begin(topic, partition).await?;
+        let mut high = self.end(topic, partition).await?;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let record = self.read(topic, partition, middle, 1, 1).await?;
+            match record.first() {
+                Some(r) if r.appended_ms < since_ms => low = r.offset + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
     /// Number of partitions.
     ///
     /// # Errors
@@ -178,14 +213,16 @@ pub trait EventLog: Send + Sync + 'static {
         Ok(Membership::alone(self.partitions(topic).await?))
     }
 
-    /// A counter that changes after every append to `topic`, to wake readers at the end of it.
+    /// A counter that changes after every append to `topic`, of any process, to wake readers at the end of it. It may change
+    /// without one.
     ///
     /// # Errors
     /// `NotFound` for an unknown topic.
     fn watch(&self, topic: &str) -> PortResult<watch::Receiver<u64>>;
 
-    /// Removes what `policy` no longer keeps at `now_ms`, whole appends at a time, and gives the
-    /// space back. The newest record's offset is never reused.
+    /// Removes what `policy` no longer keeps at `now_ms`, and gives the space back, whole appends or files at a time. The
+    /// newest record's offset is never reused. A log that cannot count bytes refuses `max_bytes` as `Invalid`, and may leave
+    /// `bytes_removed` 0.
     async fn retain(
         &self,
         topic: &str,

@@ -22,7 +22,7 @@ pub struct Config {
     pub edge_listen: SocketAddr,
     /// The blob store as a KV namespace for workerd and the component host. Loopback only.
     pub kv_listen: SocketAddr,
-    /// `embedded:PATH`.
+    /// `embedded:PATH`, `kafka://HOST:PORT[,…]/PREFIX?replication=3`.
     pub event_log: String,
     /// `embedded:PATH`, `redis://HOST[/DATABASE]`, `redis://HOST,HOST?cluster=true`.
     pub state_store: String,

@@ -11,14 +11,10 @@ use mediaflow_state_store_redis as redis_state;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Every topic of the log. The audit keeps its order in one partition.
-const TOPICS: [&str; 5] = [
-    "content.raw",
-    "content.enriched",
-    "events",
-    "served",
-    "dead-letters",
-];
+/// Every topic of the log, but the audit, which keeps its order in one partition.
+const TOPICS: [&str; 3] = ["events", "served", "dead-letters"];
+/// Topics whose key is an article and whose newest record is all that a rebuild needs.
+const LATEST_BY_KEY: [&str; 2] = ["content.raw", "content.enriched"];
 
 /// The adapters of one process.
 pub struct Stores {
@@ -56,12 +52,19 @@ pub async fn open(config: &Config) -> Result<Stores> {
     let log_uri = uri("event_log", &config.event_log)?;
     let log = match log_uri.scheme() {
         "embedded" => database(&log_uri)?.log(),
-        "kafka" => return Err(log_uri.not_built_in("event_log", "kafka").into()),
-        _ => return Err(log_uri.unknown_adapter("event_log", &["embedded"]).into()),
+        "kafka" => kafka(&log_uri)?,
+        _ => {
+            return Err(log_uri
+                .unknown_adapter("event_log", &["embedded", "kafka"])
+                .into());
+        }
     };
     announce(&log.summary());
     for topic in TOPICS {
         log.ensure_topic(topic, config.partitions).await?;
+    }
+    for topic in LATEST_BY_KEY {
+        log.ensure_latest_by_key(topic, config.partitions).await?;
     }
     log.ensure_topic("rules.audit", 1).await?;
     let state_uri = uri("state_store", &config.state_store)?;
@@ -103,6 +106,16 @@ pub async fn open(config: &Config) -> Result<Stores> {
         blobs,
         clock: Arc::new(SystemClock),
     })
+}
+
+#[cfg(feature = "kafka")]
+fn kafka(uri: &PortUri) -> Result<Arc<dyn EventLog>> {
+    Ok(Arc::new(mediaflow_event_log_kafka::KafkaLog::open(uri)?))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(uri: &PortUri) -> Result<Arc<dyn EventLog>> {
+    Err(uri.not_built_in("event_log", "kafka").into())
 }
 
 /// Spreads retries of many processes; without randomness they meet, which costs a retry more.

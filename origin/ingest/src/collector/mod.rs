@@ -325,8 +325,10 @@ impl Collector {
 
     async fn recover(&self, partition: u32) -> IngestResult<()> {
         let now_ms = self.clock.now_ms();
+        let since_ms = now_ms - DEDUPE_WINDOW_MS;
         let mut from = self
-            .first_since(partition, now_ms - DEDUPE_WINDOW_MS)
+            .log
+            .first_since(TOPIC_EVENTS, partition, since_ms)
             .await?;
         loop {
             let records = self
@@ -353,21 +355,6 @@ impl Collector {
                 }
             }
         }
-    }
-
-    /// The first offset appended at or after `since_ms`, by bisection: append times only grow.
-    async fn first_since(&self, partition: u32, since_ms: i64) -> PortResult<u64> {
-        let mut low = self.log.begin(TOPIC_EVENTS, partition).await?;
-        let mut high = self.log.end(TOPIC_EVENTS, partition).await?;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let record = self.log.read(TOPIC_EVENTS, partition, middle, 1, 1).await?;
-            match record.first() {
-                Some(r) if r.appended_ms < since_ms => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        Ok(low)
     }
 
     /// How often deduplication had to forget early because it was full.

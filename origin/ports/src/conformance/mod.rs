@@ -35,6 +35,10 @@ pub trait LogFixture: Sync {
     fn disk_bytes(&self) -> Option<u64> {
         None
     }
+    /// Whether retention can keep the newest bytes and say how many it removed.
+    fn retains_by_bytes(&self) -> bool {
+        true
+    }
 }
 
 /// How a suite reaches a state store.
