@@ -3,7 +3,8 @@
 //! Content: a connector reads what a CMS offers and maps it to a [`RawItem`]; [`intake`] writes each
 //! version once to the log topic `content.raw`, keyed by content id. Events: [`collector`] checks
 //! CloudEvents, replaces reader ids by pseudonyms and writes to `events`, once per (source, id);
-//! what cannot be used goes to `dead-letters` with its reason. An answer of 2xx means durable.
+//! what cannot be used goes to `dead-letters` with its reason. An answer of 2xx means durable: in the log or,
+//! while that is away, in the [`spool`] before it.
 //!
 //! What this crate never does: normalise or judge text (that is `enrich`), keep a raw reader id,
 //! name a store.
@@ -32,6 +33,7 @@ pub mod intake;
 
 pub mod collector;
 pub mod import;
+pub mod spool;
 
 mod routes;
 

@@ -1,5 +1,7 @@
 //! Every limit of this crate, with its reason.
 
+use std::time::Duration;
+
 /// Events in one request: a page's worth of impressions is dozens, an edge's batch hundreds.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
 
@@ -108,3 +110,21 @@ pub const INFLIGHT_BYTES_MAX: usize = 64 << 20;
 
 /// Shortest write key: 128 bits in hexadecimal.
 pub const WRITE_KEY_BYTES_MIN: usize = 16;
+
+/// An append that takes longer goes to the spool: a healthy log answers in milliseconds, a new leader takes seconds.
+pub const SPOOL_PATIENCE: Duration = Duration::from_secs(3);
+
+/// First pause before the log is tried again; it doubles up to [`SPOOL_PAUSE_MAX`].
+pub const SPOOL_PAUSE_MIN: Duration = Duration::from_millis(200);
+
+/// Longest pause before the log is tried again: events should not wait much longer than the outage.
+pub const SPOOL_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Records drained at once.
+pub const SPOOL_BATCH_RECORDS: usize = 2_000;
+
+/// Bytes drained at once.
+pub const SPOOL_BATCH_BYTES: usize = 4 << 20;
+
+/// How far the clocks of this machine and of the log's may be apart when it is searched for suspects.
+pub const SPOOL_CLOCK_MARGIN_MS: i64 = 10 * 60_000;

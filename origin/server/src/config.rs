@@ -75,7 +75,8 @@ pub struct Collection {
     pub proxies: usize,
     /// Bytes of request bodies held at once; beyond it senders are asked to wait.
     pub inflight_bytes_max: usize,
-    /// Where events wait while the log cannot be reached: `embedded:PATH`; empty: nowhere, senders wait.
+    /// Where events wait while the log cannot be reached: `embedded:PATH`, a folder of its own; `none`: nowhere, senders
+    /// wait. Default: `embedded:var/spool` where the log is on other machines, `none` where it is embedded itself.
     pub spool: String,
     /// Bytes that may wait there; beyond it senders wait.
     pub spool_bytes_max: u64,
@@ -247,6 +248,9 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new("."));
         config.sources = config.sources.map(|s| folder.join(s));
         config.collect.geo_database = config.collect.geo_database.map(|f| folder.join(f));
+        if config.collect.spool.is_empty() && !config.event_log.starts_with("embedded:") {
+            "embedded:var/spool".clone_into(&mut config.collect.spool);
+        }
         for uri in [
             &mut config.event_log,
             &mut config.state_store,

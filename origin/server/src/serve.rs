@@ -23,10 +23,11 @@ use mediaflow_ingest::collector::{
 };
 use mediaflow_ingest::poll::{self, Poller};
 use mediaflow_ingest::source::{parse_webhook_secrets, taxonomies};
+use mediaflow_ingest::spool::{Spool, SpoolLimits};
 use mediaflow_ingest::ugc::Ugc;
 use mediaflow_ingest::webhook::Webhooks;
 use mediaflow_ingest::{Intake, SourceConfig, parse_sources, ugc_routes, webhook_routes};
-use mediaflow_ports::RetentionPolicy;
+use mediaflow_ports::{Clock, EventLog, RetentionPolicy};
 use mediaflow_publisher::{Publisher, PublisherDeps, PublisherMetrics};
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -263,9 +264,10 @@ impl Process {
             )?),
             collect: Arc::new(self.collection(&intake)?),
         };
-        let collector = Arc::new(
-            Collector::open(log.clone(), clock.clone(), collector_config, &self.metrics).await?,
-        );
+        let (door, waiting) = self.spooled(&log, &clock).await?;
+        let collector =
+            Arc::new(Collector::open(door, clock.clone(), collector_config, &self.metrics).await?);
+        collector.remember(&waiting);
         let tokens = Tokens::parse(&secret("MEDIAFLOW_ADMIN_TOKENS")?)?;
         let (shown, signal) = (collector.clone(), self.shutdown.clone());
         export::collector(&self.metrics, shown, signal, &mut self.tasks);
@@ -304,6 +306,28 @@ impl Process {
             });
         }
         Ok(router)
+    }
+
+    /// The log with a spool before it, where one is configured, and the keys of what waits there.
+    async fn spooled(
+        &mut self,
+        log: &Arc<dyn EventLog>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Arc<dyn EventLog>, Vec<[u8; 16]>)> {
+        let ingest = self.has(Role::Ingest);
+        let Some(disk) = wiring::spool(&self.config)?.filter(|_| ingest) else {
+            return Ok((log.clone(), Vec::new()));
+        };
+        let limits = SpoolLimits::of(self.config.collect.spool_bytes_max);
+        let spool = Spool::open(log.clone(), disk, clock.clone(), limits, &self.metrics).await?;
+        tracing::info!("{}", spool.summary().line);
+        let (keys, signal) = (spool.take_keys(), self.shutdown.clone());
+        let draining = spool.clone();
+        self.task(async move {
+            draining.run(signal).await;
+            Ok(())
+        });
+        Ok((spool, keys))
     }
 
     /// Senders, geography, outlier rules.

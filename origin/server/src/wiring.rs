@@ -118,6 +118,24 @@ fn kafka(uri: &PortUri) -> Result<Arc<dyn EventLog>> {
     Err(uri.not_built_in("event_log", "kafka").into())
 }
 
+/// The disk on which events wait while the log is away; `None` where none is configured.
+///
+/// # Errors
+/// An adapter that cannot wait on this machine's disk, or a folder that cannot be opened.
+pub fn spool(config: &Config) -> Result<Option<Arc<dyn EventLog>>> {
+    if ["", "none"].contains(&config.collect.spool.as_str()) {
+        return Ok(None);
+    }
+    let uri: PortUri = config.collect.spool.parse().context("collect.spool")?;
+    if uri.scheme() != "embedded" {
+        return Err(uri.unknown_adapter("collect.spool", &["embedded"]).into());
+    }
+    let path = uri.rest();
+    std::fs::create_dir_all(path).with_context(|| format!("folder {path} cannot be created"))?;
+    let db = Embedded::open(path).context("collect.spool needs a folder of its own")?;
+    Ok(Some(db.log()))
+}
+
 /// Spreads retries of many processes; without randomness they meet, which costs a retry more.
 fn jitter() -> u64 {
     getrandom::u64().unwrap_or(0)

@@ -357,6 +357,14 @@ impl Collector {
         }
     }
 
+    /// Remembers keys of events that were acknowledged but are not in the log yet: what a spool held at the start.
+    pub fn remember(&self, keys: &[[u8; 16]]) {
+        let now_ms = self.clock.now_ms();
+        for key in keys {
+            self.window.remember(*key, now_ms);
+        }
+    }
+
     /// How often deduplication had to forget early because it was full.
     #[must_use]
     pub fn window_shortened(&self) -> u64 {
