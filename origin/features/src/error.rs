@@ -1,5 +1,6 @@
 //! What can go wrong in the folds.
 
+use crate::declare::CheckError;
 use mediaflow_ports::PortError;
 use mediaflow_shared::wire::WireError;
 use thiserror::Error;
@@ -10,6 +11,9 @@ pub enum FeatureError {
     /// A log or store refused for good.
     #[error("{0}")]
     Port(#[from] PortError),
+    /// A feature is declared wrongly, or not as its readers expect.
+    #[error("feature definitions do not hold")]
+    Definitions(#[from] CheckError),
     /// A stored state cannot be read.
     #[error(
         "view {view}: stored state cannot be read; run a release that can, or drop the view and its offsets"

@@ -6,9 +6,10 @@ use mediaflow_shared::candidate;
 use mediaflow_shared::content::Content;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::topics::TOPICS;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::cache::Map;
 use crate::limits::ITEMS_HOT_MAX;
 
 /// The view of unified articles: JSON by 8-byte big-endian content id.
@@ -54,7 +55,7 @@ struct Kept {
 
 #[derive(Default)]
 struct Cache {
-    items: HashMap<ContentId, Kept>,
+    items: Map<ContentId, Kept>,
     clock: u64,
 }
 
@@ -81,9 +82,10 @@ impl Items {
     pub async fn load(
         &self,
         state: &dyn StateStore,
-        wanted: &HashSet<ContentId>,
-    ) -> PortResult<HashMap<ContentId, ItemFacts>> {
-        let mut found = HashMap::with_capacity(wanted.len());
+        wanted: &HashSet<ContentId, foldhash::fast::RandomState>,
+    ) -> PortResult<Map<ContentId, ItemFacts>> {
+        let mut found = Map::default();
+        found.reserve(wanted.len());
         let mut missing = Vec::new();
         {
             let mut cache = self.lock();

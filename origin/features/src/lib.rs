@@ -1,52 +1,70 @@
 //! Features: folds the event stream into profiles, live popularity and next-read neighbours.
 //!
-//! Data path: every partition of the log topic `events` has a worker ([`partition`]). It parses and deduplicates
-//! ([`seen`], [`seen_before`]), loads what is not in memory (readers from `features.reader`, item topics from
-//! `content`), folds ([`folds`]: [`reader`] and [`popularity`]) and commits state, offset and the outbox
-//! `profiles.dirty` as one. Nothing is half done after a crash: the log is read on from the last commit.
+//! Data path: the process takes a seat in the group ([`group`]); every partition of the log topic `events` that it is
+//! given has a worker ([`partition`]), which claims the partition's fence. It parses ([`seen`]), drops what was folded
+//! before ([`seen_before`]) and looks where event time stands ([`clock`]), loads the states that are not in memory
+//! ([`cache`]), folds ([`folds`]: readers in [`reader`] and [`activity`], items, ads and brands in [`entity`],
+//! [`popularity`] for fronts) and commits states, offset and the outbox `profiles.dirty` as one, fenced. Nothing is half
+//! done after a crash: the log is read on from the last commit.
+//!
+//! What the states say is declared in [`declare`]: one definition per feature, evaluated by the same code online and in a
+//! replay of the log. Windows are read from [`tiles`]; everything that is counted adds up in any order ([`tally`],
+//! [`sketch`]).
 //!
 //! Events must be partitioned by reader: all events of one reader in one partition (ingest keys them by pseudonym).
-//! Popularity is counted per partition and added up by whoever reads it (`mediaflow_shared::signals`).
+//! Items, ads and brands are counted per partition ([`keys`]) and added up by whoever reads them.
 //!
 //! What it never does: ask for the time to decide anything (event time does), publish to an edge, see a raw reader
-//! id, fold an event of a robot.
+//! id, fold an event of a robot, commit to a partition that is another's.
 
-#[expect(dead_code, reason = "windows are read by the features declared next")]
+pub mod bench;
 pub mod declare;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the states of items and ads come next")
-)]
+pub mod keys;
+pub mod limits;
 pub mod tiles;
 
+mod activity;
+mod cache;
+mod clock;
+mod entity;
 mod error;
 mod folds;
+mod group;
 mod items;
-pub mod limits;
 mod metrics;
 mod offline;
-#[expect(dead_code, reason = "packs tiles")]
 mod pack;
 mod partition;
 mod popularity;
 mod reader;
+mod registry;
+mod replay;
 mod seen;
 mod seen_before;
+mod sketch;
+mod tally;
 
 use mediaflow_ports::{EventLog, PortErrorKind, StateStore};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use activity::SessionRule;
 pub use declare::{VIEWS, all, evaluate};
+pub use entity::{AdState, BrandCounts, BrandState, ItemState, Reach};
 pub use error::FeatureError;
 pub use items::ItemFacts;
 pub use metrics::{FeatureMetrics, FeatureSnapshot};
 pub use offline::{ProfileReplay, Replayed};
+pub use partition::fence;
 pub use reader::ReaderState;
+pub use registry::{consumers, register_consumer};
+pub use replay::Replay;
+pub use seen::ad_key;
+pub use sketch::{Distinct, Top};
 
 use crate::items::Items;
-use crate::partition::{Partition, news, retrying};
+use crate::partition::{news, retrying};
 
 /// The topic that is folded.
 pub const TOPIC_EVENTS: &str = "events";
@@ -64,6 +82,29 @@ pub struct FeatureDeps {
     pub state: Arc<dyn StateStore>,
     /// Live counters: [`FeatureMetrics::new`] with the partitions of `events`.
     pub metrics: Arc<FeatureMetrics>,
+    /// What an operator may set.
+    pub config: FeatureConfig,
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeatureConfig {
+    /// Where sessions are cut.
+    pub session: SessionRule,
+    /// Readers kept in memory by each partition, about 2 KB each.
+    pub readers_hot: usize,
+    /// Words of memory in which each partition remembers events, 8 bytes each (see [`limits::SEEN_SLOTS`]).
+    pub seen_slots: usize,
+}
+
+impl Default for FeatureConfig {
+    fn default() -> Self {
+        Self {
+            session: SessionRule::default(),
+            readers_hot: limits::READERS_HOT_MAX,
+            seen_slots: limits::SEEN_SLOTS,
+        }
+    }
 }
 
 impl FeatureDeps {
@@ -80,6 +121,7 @@ impl FeatureDeps {
             log,
             state,
             metrics: Arc::new(metrics),
+            config: FeatureConfig::default(),
         })
     }
 }
@@ -87,22 +129,23 @@ impl FeatureDeps {
 /// Folds until `shutdown` turns true (or its sender is gone), then commits what is folded.
 ///
 /// # Errors
-/// A store that refuses for good, or a stored state that cannot be read. Stores that are away for a while are waited
-/// for.
+/// A definition that something reads and that is gone or changed, a store that refuses for good, or a stored state that
+/// cannot be read. Stores that are away for a while are waited for.
 pub async fn run(deps: FeatureDeps, shutdown: watch::Receiver<bool>) -> Result<(), FeatureError> {
-    let items = Arc::new(Items::default());
-    let mut workers = JoinSet::new();
-    for number in 0..deps.log.partitions(TOPIC_EVENTS).await? {
-        let (deps, items, shutdown) = (deps.clone(), items.clone(), shutdown.clone());
-        workers.spawn(async move {
-            Partition::open(deps, items, number)
-                .await?
-                .run(shutdown)
-                .await
-        });
+    loop {
+        match registry::open(deps.state.as_ref()).await {
+            Err(FeatureError::Port(e)) if e.is_retryable() => {
+                tracing::warn!(error = %e, "features: the state store is away; asking again");
+                tokio::time::sleep(limits::RETRY_MAX).await;
+            }
+            other => break other?,
+        }
     }
-    workers.spawn(follow_content(deps, items, shutdown));
-    while let Some(done) = workers.join_next().await {
+    let items = Arc::new(Items::default());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(group::share(deps.clone(), items.clone(), shutdown.clone()));
+    tasks.spawn(follow_content(deps, items, shutdown));
+    while let Some(done) = tasks.join_next().await {
         match done {
             Ok(result) => result?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

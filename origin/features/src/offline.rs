@@ -1,7 +1,7 @@
 //! The readers' folds without a log or a store, for whoever replays events to see what would have been published.
 //!
 //! The same [`ReaderState`] as online, one event at a time; every changed blob is handed out at once, where online a
-//! commit would gather several changes. Memory: one state per reader (about 700 bytes).
+//! commit would gather several changes. Memory: one state per reader (about 2 KB).
 
 use mediaflow_ports::StoredRecord;
 use mediaflow_shared::id::{ContentId, Pseudonym};
@@ -9,7 +9,7 @@ use mediaflow_shared::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 
 use crate::items::ItemFacts;
-use crate::reader::ReaderState;
+use crate::reader::{Circumstances, ReaderState};
 use crate::seen::Seen;
 
 /// What one event did.
@@ -53,7 +53,7 @@ impl ProfileReplay {
         }
         let mut replayed = Replayed {
             at: e.at,
-            brand: e.brand.clone(),
+            brand: e.brand.to_string(),
             reader: e.reader,
             content: e.content,
             click: e.is_click() && e.content.is_some(),
@@ -64,7 +64,11 @@ impl ProfileReplay {
         if let Some(reader) = e.reader {
             let state = self.readers.entry(reader).or_default();
             let facts = e.content.and_then(item);
-            let effect = state.fold(&e, facts.as_ref());
+            let circumstances = Circumstances {
+                in_time: true,
+                ..Circumstances::default()
+            };
+            let effect = state.fold(&e, facts.as_ref(), &circumstances);
             replayed.came_from = effect.came_from;
             replayed.forget = effect.forget;
             replayed.blob = state.changed_blob();

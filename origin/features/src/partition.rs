@@ -1,17 +1,21 @@
-//! The worker of one partition: read, load, fold, commit; again from the store when a commit is refused.
+//! The worker of one partition: claim, read, load, fold, commit; again from the store when a commit is refused.
 
 use bytes::Bytes;
 use mediaflow_ports::{Commit, Offset, PortErrorKind, PortResult};
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use crate::declare::VIEW_SEEN;
+use crate::declare::{VIEW_CLOCK, VIEW_SEEN};
 use crate::error::FeatureError;
 use crate::folds::Folds;
 use crate::items::Items;
-use crate::limits::{COMMIT_EVENTS_MAX, COMMIT_EVERY, READ_BYTES_MAX, RETRY_FIRST, RETRY_MAX};
+use crate::limits::{
+    CLAIM_AGAIN, COMMIT_EVENTS_MAX, COMMIT_EVERY, IDLE_AFTER, READ_BYTES_MAX, RETRY_FIRST,
+    RETRY_MAX,
+};
 use crate::metrics::bump;
 use crate::seen_before::SeenBefore;
 use crate::{CONSUMER, FeatureDeps, TOPIC_EVENTS};
@@ -19,34 +23,100 @@ use crate::{CONSUMER, FeatureDeps, TOPIC_EVENTS};
 /// Entries read from a view at a time when a partition opens.
 const RESTORE_PAGE: usize = 2_048;
 
+/// What a worker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    Work,
+    /// The process ends: commit what is folded.
+    Finish,
+    /// The partition is another process's: commit nothing more.
+    Drop,
+}
+
+/// The fence of a partition: whoever claims it last may commit.
+#[must_use]
+pub fn fence(partition: u32) -> String {
+    format!("{CONSUMER}.{TOPIC_EVENTS}.{partition}")
+}
+
 pub(crate) struct Partition {
     deps: FeatureDeps,
-    items: std::sync::Arc<Items>,
+    items: Arc<Items>,
     number: u32,
+    epoch: u64,
     folds: Folds,
     committed: Offset,
     next: Offset,
     pending: usize,
     due: Instant,
+    /// When the last record came.
+    heard: Instant,
+}
+
+/// Works on a partition until told otherwise, opening it anew whenever another process was faster.
+pub(crate) async fn work(
+    deps: FeatureDeps,
+    items: Arc<Items>,
+    number: u32,
+    mut order: watch::Receiver<Order>,
+) -> Result<(), FeatureError> {
+    while *order.borrow() == Order::Work {
+        let partition = Partition::open(deps.clone(), items.clone(), number).await?;
+        let (epoch, error) = match partition.run(order.clone()).await {
+            Ok(()) => break,
+            Err((epoch, FeatureError::Port(e))) => (epoch, e),
+            Err((_, e)) => return Err(e),
+        };
+        match error.kind() {
+            PortErrorKind::Conflict => {
+                tracing::warn!(
+                    partition = number,
+                    "state moved on without us; opening it again"
+                );
+            }
+            PortErrorKind::Fenced => {
+                bump(&deps.metrics.fenced);
+                tracing::warn!(
+                    partition = number,
+                    epoch,
+                    "another process claimed the partition; its commits count, not ours"
+                );
+                tokio::select! {
+                    () = sleep(CLAIM_AGAIN) => {}
+                    _ = order.changed() => {}
+                }
+            }
+            _ => return Err(error.into()),
+        }
+    }
+    if let Some(p) = deps.metrics.partition(number) {
+        p.assigned.store(false, Relaxed);
+        p.lag.store(0, Relaxed);
+    }
+    Ok(())
 }
 
 impl Partition {
-    /// Opens the partition where its last commit left it.
+    /// Claims the partition and opens it where its last commit left it.
     pub async fn open(
         deps: FeatureDeps,
-        items: std::sync::Arc<Items>,
+        items: Arc<Items>,
         number: u32,
     ) -> Result<Self, FeatureError> {
-        let committed = deps.state.progress(CONSUMER, TOPIC_EVENTS, number).await?;
-        let mut folds = Folds::new(number);
-        for view in [VIEW_SEEN, VIEW_POPULARITY, VIEW_NEIGHBOURS] {
+        let state = &deps.state;
+        // Claimed before anything is read: from here on no predecessor changes what we read.
+        let name = fence(number);
+        let epoch = retrying(&deps, || state.claim(&name)).await?;
+        let committed = retrying(&deps, || state.progress(CONSUMER, TOPIC_EVENTS, number)).await?;
+        let mut folds = Folds::new(number, deps.config);
+        for view in [VIEW_SEEN, VIEW_CLOCK, VIEW_POPULARITY, VIEW_NEIGHBOURS] {
             let prefix = SeenBefore::prefix(number);
             let mut after: Option<Bytes> = None;
             loop {
-                let page = deps
-                    .state
-                    .scan(view, &prefix, after.as_deref(), RESTORE_PAGE)
-                    .await?;
+                let page = retrying(&deps, || {
+                    state.scan(view, &prefix, after.as_deref(), RESTORE_PAGE)
+                })
+                .await?;
                 for entry in &page {
                     folds
                         .restore(view, entry)
@@ -58,58 +128,75 @@ impl Partition {
                 }
             }
         }
+        if let Some(p) = deps.metrics.partition(number) {
+            p.assigned.store(true, Relaxed);
+        }
         Ok(Self {
             deps,
             items,
             number,
+            epoch,
             folds,
             committed,
             next: committed,
             pending: 0,
             due: Instant::now(),
+            heard: Instant::now(),
         })
     }
 
-    /// Works until told to stop, then commits what is folded.
-    pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) -> Result<(), FeatureError> {
+    /// Works until told otherwise. An error comes with the epoch it was met in.
+    async fn run(mut self, mut order: watch::Receiver<Order>) -> Result<(), (u64, FeatureError)> {
+        let epoch = self.epoch;
+        self.run_on(&mut order).await.map_err(|e| (epoch, e))
+    }
+
+    async fn run_on(&mut self, order: &mut watch::Receiver<Order>) -> Result<(), FeatureError> {
         let mut appended = self.deps.log.watch(TOPIC_EVENTS)?;
         loop {
-            if *shutdown.borrow() || shutdown.has_changed().is_err() {
-                return self.commit().await;
+            let told = *order.borrow_and_update();
+            match told {
+                Order::Work => {}
+                Order::Finish => return self.commit().await,
+                Order::Drop => return Ok(()),
             }
             appended.borrow_and_update();
-            let read = match self.step().await {
-                Ok(read) => read,
-                Err(FeatureError::Port(e)) if e.kind() == PortErrorKind::Conflict => {
-                    tracing::warn!(
-                        partition = self.number,
-                        "state moved on without us; opening it again"
-                    );
-                    let (deps, items) = (self.deps.clone(), self.items.clone());
-                    self = Self::open(deps, items, self.number).await?;
-                    continue;
-                }
-                Err(e) => return Err(e),
-            };
-            if self.pending >= COMMIT_EVENTS_MAX || (self.pending > 0 && Instant::now() >= self.due)
-            {
+            let read = self.step().await?;
+            if self.is_due() {
                 continue;
             }
+            self.note_idleness(read);
             if read == 0 {
-                let wake = self.due;
+                let (wake, idle) = (self.due, self.heard + IDLE_AFTER);
                 let pending = self.pending > 0;
+                let awake = Instant::now() < idle;
                 tokio::select! {
                     () = news(&mut appended) => {}
                     () = sleep_until(wake), if pending => {}
-                    _ = shutdown.changed() => {}
+                    () = sleep_until(idle), if awake => {}
+                    _ = order.changed() => {}
                 }
             }
         }
     }
 
+    fn is_due(&self) -> bool {
+        self.pending >= COMMIT_EVENTS_MAX || (self.pending > 0 && Instant::now() >= self.due)
+    }
+
+    fn note_idleness(&mut self, read: usize) {
+        if read > 0 {
+            self.heard = Instant::now();
+        }
+        if let Some(p) = self.deps.metrics.partition(self.number) {
+            let idle = read == 0 && self.heard.elapsed() >= IDLE_AFTER;
+            p.idle.store(idle, Relaxed);
+        }
+    }
+
     /// Commits what is due, then reads and folds what is there; answers how many records that were.
-    pub async fn step(&mut self) -> Result<usize, FeatureError> {
-        if self.pending >= COMMIT_EVENTS_MAX || (self.pending > 0 && Instant::now() >= self.due) {
+    async fn step(&mut self) -> Result<usize, FeatureError> {
+        if self.is_due() {
             self.commit().await?;
         }
         let room = COMMIT_EVENTS_MAX - self.pending.min(COMMIT_EVENTS_MAX);
@@ -126,26 +213,17 @@ impl Partition {
         let next = last.offset + 1;
         let batch = self.folds.admit(&records, &self.deps.metrics);
         let state = &self.deps.state;
-        if !batch.readers.is_empty() {
-            let keys: Vec<Bytes> = batch
-                .readers
-                .iter()
-                .map(|r| Bytes::copy_from_slice(&r.0))
-                .collect();
-            let stored = retrying(&self.deps, || state.multi_get(VIEW_READER, &keys)).await?;
-            let loads = &self.deps.metrics.reader_loads;
-            loads.fetch_add(keys.len() as u64, Relaxed);
-            for (reader, value) in batch.readers.iter().zip(stored) {
-                self.folds
-                    .supply(*reader, value.as_deref())
-                    .map_err(|source| FeatureError::State {
-                        view: VIEW_READER,
-                        source,
-                    })?;
+        for wanted in self.folds.wanted() {
+            let stored =
+                retrying(&self.deps, || state.multi_get(wanted.view, &wanted.keys)).await?;
+            if wanted.view == VIEW_READER {
+                let loads = &self.deps.metrics.reader_loads;
+                loads.fetch_add(wanted.keys.len() as u64, Relaxed);
             }
+            self.folds.supply(&wanted, &stored)?;
         }
-        let items = retrying(&self.deps, || self.items.load(state.as_ref(), &batch.items)).await?;
-        self.folds.fold(&batch.events, &items, &self.deps.metrics);
+        let facts = retrying(&self.deps, || self.items.load(state.as_ref(), &batch.facts)).await?;
+        self.folds.fold(&batch, &facts, &self.deps.metrics);
         self.next = next;
         self.pending += records.len();
         self.report_lag().await;
@@ -153,12 +231,15 @@ impl Partition {
     }
 
     /// Makes everything folded so far durable, in one commit with the offset.
-    pub async fn commit(&mut self) -> Result<(), FeatureError> {
+    async fn commit(&mut self) -> Result<(), FeatureError> {
         if self.pending == 0 {
             return Ok(());
         }
         let (number, span) = (self.number, (self.committed, self.next));
-        let commit: Commit = self.folds.changes(number, span, &self.deps.metrics);
+        let commit: Commit = self
+            .folds
+            .changes(span, &self.deps.metrics)
+            .fenced(&fence(number), self.epoch);
         let mut again = false;
         let state = &self.deps.state;
         retrying(&self.deps, || {
@@ -184,11 +265,11 @@ impl Partition {
     }
 
     async fn report_lag(&self) {
-        if let (Ok(end), Some(lag)) = (
+        if let (Ok(end), Some(p)) = (
             self.deps.log.end(TOPIC_EVENTS, self.number).await,
-            self.deps.metrics.lag.get(self.number as usize),
+            self.deps.metrics.partition(self.number),
         ) {
-            lag.store(end.saturating_sub(self.committed), Relaxed);
+            p.lag.store(end.saturating_sub(self.committed), Relaxed);
         }
     }
 }

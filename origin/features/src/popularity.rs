@@ -8,8 +8,8 @@ use mediaflow_shared::signals::{
 };
 use mediaflow_shared::time::Minute;
 use mediaflow_shared::wire::WireError;
-use std::collections::HashMap;
 
+use crate::cache::Map;
 use crate::limits::{BRANDS_MAX, ITEM_IDLE_MIN, ITEMS_COUNTED_MAX};
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct Item {
 pub(crate) struct Popularity {
     partition: u32,
     brands: Vec<String>,
-    items: HashMap<(u16, ContentId), Item>,
+    items: Map<(u16, ContentId), Item>,
     dirty: Vec<(u16, ContentId)>,
     dropped: Vec<(u16, ContentId)>,
     /// Day of the last look for idle items, by event time.
@@ -36,7 +36,7 @@ impl Popularity {
         Self {
             partition,
             brands: Vec::new(),
-            items: HashMap::new(),
+            items: Map::default(),
             dirty: Vec::new(),
             dropped: Vec::new(),
             swept_day: 0,

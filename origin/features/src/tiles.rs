@@ -108,14 +108,14 @@ impl<T: Tally, const N: usize> Tiles<T, N> {
         let tiles = &mut self.tiers[tier];
         let newest = tiles.last().map_or(0, |t| t.at);
         if new.at > newest || tiles.is_empty() {
-            let oldest = (new.at + 1).saturating_sub(TILES_KEPT[tier]);
+            let oldest = new.at.saturating_sub(TILES_KEPT[tier] - 1);
             if tiles.first().is_some_and(|t| t.at < oldest) {
                 tiles.retain(|t| t.at >= oldest);
             }
             tiles.push(new);
             return;
         }
-        if new.at.saturating_add(TILES_KEPT[tier]) <= newest {
+        if newest - new.at >= TILES_KEPT[tier] {
             return;
         }
         let place = match tiles.iter().rposition(|t| t.at <= new.at) {
@@ -203,9 +203,9 @@ impl<T: Tally, const N: usize> Tiles<T, N> {
             for n in 0..count {
                 let head = pack::take(bytes)?;
                 let gone = u32::try_from(head >> N).map_err(|_| Damaged("tile too far off"))?;
-                let at = after.checked_sub(gone).filter(|at| {
-                    (n == 0) == (gone == 0) && at.saturating_add(TILES_KEPT[tier]) > newest
-                });
+                let at = after
+                    .checked_sub(gone)
+                    .filter(|at| (n == 0) == (gone == 0) && newest - at < TILES_KEPT[tier]);
                 let at = at.ok_or(Damaged("tiles out of order"))?;
                 let mut sums = [T::default(); N];
                 for (i, sum) in sums.iter_mut().enumerate() {

@@ -30,6 +30,8 @@ pub use views::{
 };
 pub use window::Window;
 
+use crate::activity::{SessionRule, SessionState};
+use crate::entity::{AdState, BrandState, ItemState};
 use crate::reader::ReaderState;
 
 /// What a feature is about.
@@ -149,13 +151,39 @@ impl FeatureDefinition {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Evaluate {
     Reader(fn(&ReaderState, &Ask<'_>) -> Value),
+    Content(fn(&ItemState, &Ask<'_>) -> Value),
+    Ad(fn(&AdState, &Ask<'_>) -> Value),
+    Session(fn(&SessionState, &Ask<'_>) -> Value),
+    Brand(fn(&BrandState, &Ask<'_>) -> Value),
 }
 
-/// The state of an entity.
+/// The state of an entity, all partitions' parts added up.
 #[derive(Debug, Clone, Copy)]
 pub enum EntityState<'a> {
     /// Of a reader.
     Reader(&'a ReaderState),
+    /// Of an item.
+    Content(&'a ItemState),
+    /// Of an ad.
+    Ad(&'a AdState),
+    /// Of a reader, for the newest session.
+    Session(&'a ReaderState),
+    /// Of a brand.
+    Brand(&'a BrandState),
+}
+
+impl EntityState<'_> {
+    /// Which entity it is of.
+    #[must_use]
+    pub const fn entity(&self) -> Entity {
+        match self {
+            Self::Reader(_) => Entity::Reader,
+            Self::Content(_) => Entity::Content,
+            Self::Ad(_) => Entity::Ad,
+            Self::Session(_) => Entity::Session,
+            Self::Brand(_) => Entity::Brand,
+        }
+    }
 }
 
 /// Names that states know by hash only, in the order of their one-hot features.
@@ -163,6 +191,8 @@ pub enum EntityState<'a> {
 pub struct Vocabulary {
     /// Brand slugs; the first twelve have one-hot features.
     pub brands: Vec<String>,
+    /// Where sessions are cut.
+    pub session: SessionRule,
 }
 
 impl Vocabulary {
@@ -182,6 +212,8 @@ pub(crate) struct Ask<'a> {
     pub now: Timestamp,
     pub window: Option<Window>,
     pub slot: usize,
+    /// The gap that ends a session, seconds.
+    pub gap_s: u32,
     pub words: &'a Vocabulary,
 }
 
@@ -206,28 +238,40 @@ pub fn find(entity: Entity, name: &str) -> Option<&'static FeatureDefinition> {
     of(entity).iter().find(|d| d.name == name)
 }
 
-/// The values of all features of `entity` as of `now`: one for each of [`of`], in its order.
+/// The values of all features of the state's entity as of `now`: one for each of [`of`], in its order. What is
+/// missing has its default.
 #[must_use]
-pub fn evaluate(
-    entity: Entity,
-    state: EntityState<'_>,
-    now: Timestamp,
-    words: &Vocabulary,
-) -> Vec<Value> {
+pub fn evaluate(state: EntityState<'_>, now: Timestamp, words: &Vocabulary) -> Vec<Value> {
+    let session = match state {
+        EntityState::Session(r) => r.activity.sessions.newest(),
+        _ => None,
+    };
     let value = |d: &FeatureDefinition| {
         let ask = Ask {
             now,
             window: d.window,
             slot: d.slot,
+            gap_s: words.session.gap_s,
             words,
         };
         let value = match (d.value, state) {
             (Evaluate::Reader(f), EntityState::Reader(s)) => f(s, &ask),
+            (Evaluate::Content(f), EntityState::Content(s)) => f(s, &ask),
+            (Evaluate::Ad(f), EntityState::Ad(s)) => f(s, &ask),
+            (Evaluate::Session(f), EntityState::Session(_)) => {
+                session.map_or(Value::Missing, |s| f(s, &ask))
+            }
+            (Evaluate::Brand(f), EntityState::Brand(s)) => f(s, &ask),
+            // A definition is evaluated on its own entity alone; `of` has no other.
+            _ => Value::Missing,
         };
         match value {
             Value::Missing => d.default.clone(),
             value => value,
         }
     };
-    of(entity).iter().map(value).collect()
+    of(state.entity()).iter().map(value).collect()
 }
+
+#[cfg(test)]
+mod tests;

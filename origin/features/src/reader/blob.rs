@@ -10,14 +10,13 @@ use mediaflow_shared::time::{Minute, Timestamp};
 use mediaflow_shared::topics::{LANES, TOPICS};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::ReaderState;
+use super::taste::Taste;
 use crate::declare::Value;
 use crate::limits::PROFILE_KEEP_D;
 
-impl ReaderState {
+impl Taste {
     /// The profile as it is published; `None` after a withdrawal or reset.
-    #[must_use]
-    pub fn profile(&self) -> Option<Profile> {
+    pub(super) fn profile(&self) -> Option<Profile> {
         if self.closed.is_some() || self.consent == 0 {
             return None;
         }
@@ -43,20 +42,15 @@ impl ReaderState {
     }
 
     /// The blob, when it differs from the one last handed on; remembers it as handed on.
-    pub(crate) fn changed_blob(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn changed_blob(&mut self) -> Option<Vec<u8>> {
         let bytes = encode(&self.profile()?);
         // Zero means "none yet".
         let hash = xxh3_64(&bytes).max(1);
         (std::mem::replace(&mut self.published, hash) != hash).then_some(bytes)
     }
 
-    /// Items read in the session, as the profile says.
-    pub(crate) fn session_depth(&self) -> u8 {
-        self.session.depth
-    }
-
     /// n / (n + 5) of the decayed reads, in millionths.
-    pub(crate) fn confidence(&self, now: Timestamp) -> Value {
+    pub(super) fn confidence(&self, now: Timestamp) -> Value {
         let n = self.evidence_q10(now.minute());
         Value::ratio(n, n + 5 * 1024)
     }

@@ -1,351 +1,147 @@
-//! One reader: the full-precision state behind a profile blob, and how an event changes it.
-//!
-//! Affinities are kept in i32 relative to the newest half-life (a forward decay, see
-//! [`mediaflow_shared::signals`]), so that late events count as if they had come in order. What the edge folds into
-//! the reader's token with [`mediaflow_shared::profile::fold`] comes out the same: same reads, same mutes, the same
-//! direction of taste; a test holds it.
+//! One reader: the taste behind the profile blob ([`taste`]) and the counters behind the features
+//! ([`crate::activity`]), in one value, so that an event writes once.
 
 mod blob;
 mod codec;
+mod taste;
 
-use mediaflow_shared::event::EventType;
-use mediaflow_shared::id::{ContentId, name_hash};
-use mediaflow_shared::profile::{AD_CAPS_MAX, Length, Mute, Profile, READS_MAX, fold};
-use mediaflow_shared::signals::HalfLife;
-use mediaflow_shared::time::Minute;
-use mediaflow_shared::topics::TOPICS;
-use wincode::{SchemaRead, SchemaWrite};
+use mediaflow_shared::profile::{Length, Profile};
+use mediaflow_shared::time::Timestamp;
+use mediaflow_shared::topics::{self, LANES};
 
+pub(crate) use taste::Effect;
+
+use crate::activity::{Activity, SessionRule};
+use crate::declare::Value;
 use crate::items::ItemFacts;
-use crate::limits::{CLOSED_MIN, IMPRESSIONS_HALVE, SESSION_GAP_MIN, SESSIONS_MEAN};
 use crate::seen::Seen;
+use taste::Taste;
 
-/// Version of the consent text that a consent event without one agrees to.
-const CONSENT: u8 = 1;
-/// What one active moment adds to the histograms of hours and lengths: room for four halvings.
-const MOMENT: u16 = 16;
-
-/// The state of one reader. Bounded: about 700 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Default, SchemaRead, SchemaWrite)]
+/// The state of one reader. Bounded: about 1.2 KB stored, a few hundred bytes for most.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReaderState {
-    /// Last change of what the profile says, minutes.
-    as_of_min: u32,
-    /// Day the reader was last heard of, by our clock.
-    heard_day: u32,
-    consent: u8,
-    /// Half-lives since the epoch to which `lanes`, `evidence`, `hours` and `lengths` relate.
-    era: u32,
-    /// Σ weight × topic vector, Q10.
-    lanes: Vec<i32>,
-    /// Σ |weight|, Q10.
-    evidence: u32,
-    /// Newest first: low half of the content id, minute.
-    reads: Vec<(u32, u32)>,
-    last_read: Option<LastRead>,
-    session: Session,
-    impressions: u32,
-    interactions: u32,
-    /// The item last clicked: its read is the same interaction.
-    clicked: u32,
-    /// Short, medium, long.
-    lengths: [u16; 3],
-    hours: [u16; 24],
-    /// (1, topic) or (2, author), newest first.
-    mutes: Vec<(u8, u32)>,
-    likes: u32,
-    less: u32,
-    /// Campaign, times clicked on `ads_day`.
-    ads: Vec<(u16, u8)>,
-    ads_day: u32,
-    /// Hash of the blob last handed to the publisher; 0 = none.
-    published: u64,
-    closed: Option<Closed>,
+    taste: Taste,
+    pub(crate) activity: Activity,
+    /// Offset of the last event folded, and one.
+    version: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
-struct LastRead {
-    content: u64,
-    brand: u32,
-    min: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, SchemaRead, SchemaWrite)]
-struct Session {
-    start_min: u32,
-    last_min: u32,
-    depth: u8,
-    /// Sessions that ended.
-    ended: u32,
-    /// Their mean length in 1/256 minutes.
-    mean_min_q8: u32,
-}
-
-/// What is left of a reader who withdrew consent or had the profile forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, SchemaRead, SchemaWrite)]
-struct Closed {
-    at_ms: i64,
-    /// Opens again with a new consent only.
-    withdrawn: bool,
-}
-
-/// What a fold means beyond the reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Effect {
-    /// The reader went on from this item of the same brand to the event's.
-    pub came_from: Option<ContentId>,
-    /// The profile is to be deleted everywhere.
-    pub forget: bool,
+/// What a fold of a reader needs beside the event.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Circumstances {
+    pub rule: SessionRule,
+    /// The event is not too late for windows and sessions.
+    pub in_time: bool,
+    /// Offset of the event, and one.
+    pub version: u64,
 }
 
 impl ReaderState {
     /// Applies one event of this reader.
-    pub(crate) fn fold(&mut self, e: &Seen, item: Option<&ItemFacts>) -> Effect {
-        if self.is_closed_to(e) {
-            return Effect::default();
+    pub(crate) fn fold(
+        &mut self,
+        e: &Seen<'_>,
+        item: Option<&ItemFacts>,
+        c: &Circumstances,
+    ) -> Effect {
+        self.version = self.version.max(c.version);
+        let mut effect = self.taste.fold(e, item);
+        if effect.forget {
+            self.activity = Activity::default();
+        } else if !effect.ignored {
+            effect.reached = self.activity.fold(e, item, &c.rule, c.in_time);
         }
-        let withdrawn = e.kind == EventType::Consent && e.consent == Some(false);
-        if withdrawn || e.kind == EventType::Reset {
-            *self = Self {
-                closed: Some(Closed {
-                    at_ms: e.at.0,
-                    withdrawn,
-                }),
-                ..Self::default()
-            };
-            return Effect {
-                forget: true,
-                ..Effect::default()
-            };
-        }
-        self.closed = None;
-        self.consent = self.consent.max(CONSENT);
-        self.heard_day = self.heard_day.max(e.received.minute().0 / 1440);
-        self.meet(e.at.minute());
-        self.count(e);
-        self.profile_event(e, item)
+        effect
     }
 
-    /// Whether the event is from before the reader left, or the reader has not come back.
-    fn is_closed_to(&self, e: &Seen) -> bool {
-        let Some(c) = self.closed else {
-            return false;
-        };
-        let over =
-            e.at.minute()
-                .since(mediaflow_shared::time::Timestamp(c.at_ms).minute());
-        let back = e.kind == EventType::Consent && e.consent == Some(true);
-        over <= CLOSED_MIN && (e.at.0 <= c.at_ms || (c.withdrawn && !back))
+    /// Adds the counters of another part of the same reader's events. The taste stays this one's: it follows the order
+    /// of events, and all events of a reader are in one partition.
+    pub fn merge(&mut self, other: &Self, rule: &SessionRule) {
+        self.activity.merge(&other.activity, rule);
+        self.version = self.version.max(other.version);
+    }
+
+    /// The profile as it is published; `None` after a withdrawal or reset.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        self.taste.profile()
+    }
+
+    /// The blob, when it differs from the one last handed on; remembers it as handed on.
+    pub(crate) fn changed_blob(&mut self) -> Option<Vec<u8>> {
+        self.taste.changed_blob()
     }
 
     /// When the remains of a closed profile may go, milliseconds since the epoch.
     pub(crate) fn closed_until_ms(&self) -> Option<i64> {
-        self.closed
-            .map(|c| c.at_ms.saturating_add(i64::from(CLOSED_MIN) * 60_000))
+        self.taste.closed_until_ms()
     }
 
-    /// Opens or goes on with a session.
-    fn meet(&mut self, at: Minute) {
-        let s = &mut self.session;
-        if s.last_min == 0 {
-            (s.start_min, s.last_min) = (at.0, at.0);
-        } else if at.0 > s.last_min.saturating_add(SESSION_GAP_MIN) {
-            s.ended = s.ended.saturating_add(1);
-            let length_q8 = i64::from(s.last_min.saturating_sub(s.start_min).min(1440)) * 256;
-            let mean = i64::from(s.mean_min_q8);
-            let step = (length_q8 - mean) / i64::from(s.ended.min(SESSIONS_MEAN));
-            s.mean_min_q8 = u32::try_from(mean + step).unwrap_or(0);
-            (s.start_min, s.last_min, s.depth) = (at.0, at.0, 0);
-        } else {
-            s.last_min = s.last_min.max(at.0);
-            // A late event may show that the session began earlier, but not join it to another.
-            if at.0 < s.start_min && s.start_min - at.0 <= SESSION_GAP_MIN {
-                s.start_min = at.0;
-            }
-        }
+    /// Offset in the partition of the last event folded, and one: what the values are as of.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
     }
 
-    /// Engagement and active hours.
-    fn count(&mut self, e: &Seen) {
-        let short = e.content.map_or(0, ContentId::short);
-        match e.kind {
-            EventType::Impression => {
-                self.impressions = self.impressions.saturating_add(1);
-                if self.impressions >= IMPRESSIONS_HALVE {
-                    self.impressions /= 2;
-                    self.interactions /= 2;
-                }
-                return;
-            }
-            EventType::Click => {
-                self.clicked = short;
-                self.interactions = self.interactions.saturating_add(1);
-            }
-            EventType::Read | EventType::Like if self.clicked != short || short == 0 => {
-                self.interactions = self.interactions.saturating_add(1);
-            }
-            EventType::Consent => return,
-            _ => {}
-        }
-        let moment = self.moment(e.at.minute());
-        let hour = usize::from(e.at.minute().hour_utc());
-        self.hours[hour] = self.hours[hour].saturating_add(moment);
+    /// The same without its version: equal for equal events, wherever in a log they were.
+    #[must_use]
+    pub fn unversioned(mut self) -> Self {
+        self.version = 0;
+        self
     }
 
-    /// Moves to the half-life of `at` and answers what one moment of then is worth in it.
-    fn moment(&mut self, at: Minute) -> u16 {
-        let (era, _) = HalfLife::D14.weight(at);
-        self.turn_to(era);
-        MOMENT.checked_shr(self.era - era).unwrap_or(0)
+    /// The last event, as event time.
+    #[must_use]
+    pub fn last_event(&self) -> Option<Timestamp> {
+        let last = self.activity.last_s;
+        (last != 0).then(|| Timestamp::from_s(last.into()))
     }
 
-    /// Halves the sums for every half-life up to `era`.
-    fn turn_to(&mut self, era: u32) {
-        let Some(gone) = era.checked_sub(self.era).filter(|g| *g > 0) else {
-            return;
-        };
-        self.era = era;
-        let halve = |v: u16| v.checked_shr(gone).unwrap_or(0);
-        self.hours = self.hours.map(halve);
-        self.lengths = self.lengths.map(halve);
-        self.evidence = self.evidence.checked_shr(gone).unwrap_or(0);
-        for lane in &mut self.lanes {
-            // Division rounds towards zero on both sides: likes and dislikes fade alike.
-            *lane = 2i32.checked_pow(gone).map_or(0, |d| *lane / d);
-        }
+    /// The items read last: low half of the id in hex, milliseconds since the epoch.
+    pub(crate) fn last_reads(&self, n: usize) -> Vec<(String, i64)> {
+        let mut reads = self.taste.reads.clone();
+        reads.sort_by_key(|r| (std::cmp::Reverse(r.1), r.0));
+        let row = |(short, min): (u32, u32)| (format!("{short:08x}"), i64::from(min) * 60_000);
+        reads.into_iter().take(n).map(row).collect()
     }
 
-    fn profile_event(&mut self, e: &Seen, item: Option<&ItemFacts>) -> Effect {
-        let at = e.at.minute();
-        let mut effect = Effect::default();
-        let what = match e.kind {
-            _ if e.is_read() => Some(fold::Interaction::Read),
-            EventType::Like => Some(fold::Interaction::Like),
-            EventType::Hide => Some(fold::Interaction::Less),
-            _ => None,
-        };
-        if let (Some(what), Some(content)) = (what, e.content) {
-            self.interact(content, item.copied().unwrap_or_default(), what, at);
-            if what == fold::Interaction::Read {
-                effect.came_from = self.follow(content, &e.brand, at);
-            }
-        }
-        match (e.kind, e.content) {
-            (EventType::Mute, _) => self.with_mutes(|p| fold::mute(p, e.mute)),
-            (EventType::Unmute, _) => self.with_mutes(|p| fold::unmute(p, e.mute)),
-            (EventType::AdClick, Some(ad)) => self.ad(ad, at),
-            (EventType::Consent, _) => {}
-            _ if what.is_some() => {}
-            _ => return effect,
-        }
-        self.as_of_min = self.as_of_min.max(at.0);
-        effect
-    }
-
-    /// The same as [`fold::apply`], in full precision.
-    fn interact(
-        &mut self,
-        content: ContentId,
-        item: ItemFacts,
-        what: fold::Interaction,
-        at: Minute,
-    ) {
-        let short = content.short();
-        let known = self.reads.iter().any(|r| r.0 == short);
-        let weight = match what {
-            fold::Interaction::Read if known => 0,
-            fold::Interaction::Read => 1,
-            fold::Interaction::Like => 2,
-            fold::Interaction::Less => -2,
-        };
-        self.lean(&item.topics, weight, at);
-        let before = self.reads.iter().find(|r| r.0 == short).map(|r| r.1);
-        let at_min = before.map_or(at.0, |b| b.max(at.0));
-        self.reads.retain(|r| r.0 != short);
-        let place = self.reads.partition_point(|r| r.1 > at_min);
-        self.reads.insert(place, (short, at_min));
-        self.reads.truncate(READS_MAX);
-        match what {
-            fold::Interaction::Less => self.less = self.less.saturating_add(1),
-            fold::Interaction::Like => self.likes = self.likes.saturating_add(1),
-            fold::Interaction::Read => {}
-        }
-        if weight > 0 {
-            self.session.depth = self.session.depth.saturating_add(1);
-            if item.reading_time_min > 0 {
-                let moment = self.moment(at);
-                let class = match Length::of_minutes(item.reading_time_min) {
-                    Length::Unknown | Length::Short => 0,
-                    Length::Medium => 1,
-                    Length::Long => 2,
-                };
-                self.lengths[class] = self.lengths[class].saturating_add(moment);
-            }
-        }
-    }
-
-    /// Adds `weight` × `topics` as of `at`.
-    fn lean(&mut self, topics: &[i8; TOPICS], weight: i32, at: Minute) {
-        if weight == 0 {
-            return;
-        }
-        let (era, now_q24) = HalfLife::D14.weight(at);
-        self.turn_to(era);
-        // Q24 to Q10: a lane holds over 4,000 strong reads of one topic within a half-life, then saturates.
-        let now_q10 = (now_q24 >> 14).checked_shr(self.era - era).unwrap_or(0) as i32;
-        self.lanes.resize(TOPICS, 0);
-        for (lane, t) in self.lanes.iter_mut().zip(topics) {
-            *lane = lane.saturating_add(i32::from(*t) * weight * now_q10);
-        }
-        let evidence = weight.unsigned_abs() * now_q10.unsigned_abs();
-        self.evidence = self.evidence.saturating_add(evidence);
-    }
-
-    /// Remembers `next` as the last read and answers the one before it, when that was in the same session and brand.
-    fn follow(&mut self, next: ContentId, brand: &str, at: Minute) -> Option<ContentId> {
-        let brand = name_hash(brand);
-        let last = self.last_read.filter(|l| at.0 >= l.min || l.min == 0);
-        if self.last_read.is_some() && last.is_none() {
-            return None;
-        }
-        self.last_read = Some(LastRead {
-            content: next.0,
-            brand,
-            min: at.0,
+    /// Topics and the leaning towards them, strongest first, as the blob says.
+    pub(crate) fn affinity(&self) -> Vec<(String, i64)> {
+        let affinity = self.profile().and_then(|p| p.affinity);
+        let lanes = affinity.map(|a| a.lanes).unwrap_or([0; LANES]);
+        let leaning = lanes.iter().enumerate().filter(|(_, l)| **l != 0);
+        let named = leaning.filter_map(|(i, l)| {
+            let topic = topics::topic(u8::try_from(i).ok()?)?;
+            Some((topic.slug.to_owned(), i64::from(*l)))
         });
-        last.filter(|l| l.brand == brand && l.content != next.0)
-            .filter(|l| at.0 - l.min <= SESSION_GAP_MIN)
-            .map(|l| ContentId(l.content))
+        let mut rows: Vec<(String, i64)> = named.collect();
+        rows.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        rows
     }
 
-    fn with_mutes(&mut self, change: impl FnOnce(&mut Profile)) {
-        let mut p = Profile {
-            mutes: self.mutes(),
-            ..Profile::default()
-        };
-        change(&mut p);
-        let pair = |m: &Mute| match *m {
-            Mute::None => None,
-            Mute::Topic(t) => Some((1, u32::from(t))),
-            Mute::Author(a) => Some((2, a)),
-        };
-        self.mutes = p.mutes.as_slice().iter().filter_map(pair).collect();
+    pub(crate) fn preferred_length(&self) -> Option<&'static str> {
+        match self.profile()?.habits?.length {
+            Length::Unknown => None,
+            Length::Short => Some("short"),
+            Length::Medium => Some("medium"),
+            Length::Long => Some("long"),
+        }
     }
 
-    /// Events name no campaign, so the ad itself stands for it.
-    fn ad(&mut self, ad: ContentId, at: Minute) {
-        let day = at.0 / 1440;
-        if day > self.ads_day {
-            self.ads.clear();
-            self.ads_day = day;
-        }
-        let campaign = ad.0 as u16;
-        match self.ads.iter_mut().find(|a| a.0 == campaign) {
-            Some(a) => a.1 = a.1.saturating_add(1),
-            None => {
-                self.ads.truncate(AD_CAPS_MAX - 1);
-                self.ads.insert(0, (campaign, 1));
-            }
-        }
+    /// Hours of the day, UTC, that the blob calls active.
+    pub(crate) fn active_hours(&self) -> Vec<(String, i64)> {
+        let hours = self.profile().and_then(|p| p.habits).map_or(0, |h| h.hours);
+        let active = (0..24).filter(|h| hours >> h & 1 == 1);
+        active.map(|h| (format!("{h:02}"), 1)).collect()
+    }
+
+    /// Interactions per impression in 1/255, as the blob says.
+    pub(crate) fn engagement(&self) -> Option<u8> {
+        Some(self.profile()?.habits?.engagement)
+    }
+
+    pub(crate) fn confidence(&self, now: Timestamp) -> Value {
+        self.taste.confidence(now)
     }
 }
 

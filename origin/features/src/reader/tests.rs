@@ -1,20 +1,37 @@
 use super::*;
+use crate::seen::More;
+use mediaflow_shared::event::EventType;
+use mediaflow_shared::id::ContentId;
 use mediaflow_shared::id::Pseudonym;
 use mediaflow_shared::profile::blob::{BLOB_BYTES_MAX, decode, encode};
 use mediaflow_shared::profile::fold::ItemView;
+use mediaflow_shared::profile::{Length, Mute, fold};
+use mediaflow_shared::time::Minute;
 use mediaflow_shared::time::Timestamp;
 use mediaflow_shared::topics::LANES;
+use mediaflow_shared::topics::TOPICS;
 use proptest::prelude::*;
 
 const START_MIN: u32 = 29_920_800;
 
-fn event(kind: EventType, content: u64, min: u32) -> Seen {
+impl ReaderState {
+    /// Folds in good time, at no particular place of the log.
+    fn see(&mut self, e: &Seen<'_>, item: Option<&ItemFacts>) -> Effect {
+        let circumstances = Circumstances {
+            in_time: true,
+            ..Circumstances::default()
+        };
+        self.fold(e, item, &circumstances)
+    }
+}
+
+fn event(kind: EventType, content: u64, min: u32) -> Seen<'static> {
     let at = Minute(START_MIN + min).start();
     Seen {
         kind,
         at,
         received: at,
-        brand: "daily".to_owned(),
+        brand: "daily".into(),
         content: Some(ContentId(content)),
         reader: Some(Pseudonym([1; 16])),
         fingerprint: 0,
@@ -22,6 +39,7 @@ fn event(kind: EventType, content: u64, min: u32) -> Seen {
         mute: Mute::None,
         consent: None,
         played: false,
+        more: More::default(),
     }
 }
 
@@ -50,9 +68,9 @@ fn cosine(a: &[i8; LANES], b: &[i8; LANES]) -> f64 {
 #[test]
 fn reads_turn_into_a_profile() {
     let mut r = ReaderState::default();
-    r.fold(&event(EventType::Impression, 7, 0), None);
-    r.fold(&event(EventType::Click, 7, 1), None);
-    r.fold(&event(EventType::Read, 7, 2), Some(&about(47, 47)));
+    r.see(&event(EventType::Impression, 7, 0), None);
+    r.see(&event(EventType::Click, 7, 1), None);
+    r.see(&event(EventType::Read, 7, 2), Some(&about(47, 47)));
     let p = r.profile().unwrap();
     assert_eq!(p.top_topics(3), vec![(47, 127)]);
     assert!(p.has_read(7));
@@ -71,9 +89,9 @@ fn reads_turn_into_a_profile() {
 fn a_session_ends_after_half_an_hour() {
     let mut r = ReaderState::default();
     for min in [0, 10, 20] {
-        r.fold(&event(EventType::Read, u64::from(min), min), None);
+        r.see(&event(EventType::Read, u64::from(min), min), None);
     }
-    r.fold(&event(EventType::Read, 99, 51), None);
+    r.see(&event(EventType::Read, 99, 51), None);
     let h = r.profile().unwrap().habits.unwrap();
     assert_eq!((h.session_min, h.session_depth), (20, 1));
 }
@@ -83,10 +101,10 @@ fn consecutive_reads_of_a_session_and_brand_are_neighbours() {
     let mut r = ReaderState::default();
     let mut read = |content, min, brand: &str| {
         let e = Seen {
-            brand: brand.to_owned(),
+            brand: brand.to_owned().into(),
             ..event(EventType::Read, content, min)
         };
-        r.fold(&e, None).came_from.map(|c| c.0)
+        r.see(&e, None).came_from.map(|c| c.0)
     };
     assert_eq!(read(1, 0, "daily"), None);
     assert_eq!(read(2, 5, "daily"), Some(1));
@@ -100,19 +118,19 @@ fn consecutive_reads_of_a_session_and_brand_are_neighbours() {
 #[test]
 fn a_withdrawal_forgets_and_only_consent_opens_again() {
     let mut r = ReaderState::default();
-    r.fold(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
+    r.see(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
     let consent = |given, min| Seen {
         consent: Some(given),
         content: None,
         ..event(EventType::Consent, 0, min)
     };
-    assert!(r.fold(&consent(false, 5), None).forget);
+    assert!(r.see(&consent(false, 5), None).forget);
     assert_eq!(r.profile(), None);
-    r.fold(&event(EventType::Read, 8, 3), None);
-    r.fold(&event(EventType::Read, 9, 8), None);
+    r.see(&event(EventType::Read, 8, 3), None);
+    r.see(&event(EventType::Read, 9, 8), None);
     assert_eq!(r.profile(), None);
-    r.fold(&consent(true, 10), None);
-    r.fold(&event(EventType::Read, 10, 11), None);
+    r.see(&consent(true, 10), None);
+    r.see(&event(EventType::Read, 10, 11), None);
     let p = r.profile().unwrap();
     assert!(p.has_read(10) && !p.has_read(7) && p.affinity.is_none());
 }
@@ -120,11 +138,11 @@ fn a_withdrawal_forgets_and_only_consent_opens_again() {
 #[test]
 fn a_reset_forgets_what_was_before_and_goes_on() {
     let mut r = ReaderState::default();
-    r.fold(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
-    assert!(r.fold(&event(EventType::Reset, 0, 5), None).forget);
-    r.fold(&event(EventType::Read, 8, 4), None);
+    r.see(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
+    assert!(r.see(&event(EventType::Reset, 0, 5), None).forget);
+    r.see(&event(EventType::Read, 8, 4), None);
     assert_eq!(r.profile(), None, "a late event of before");
-    r.fold(&event(EventType::Read, 9, 6), None);
+    r.see(&event(EventType::Read, 9, 6), None);
     assert!(r.profile().unwrap().has_read(9));
 }
 
@@ -132,12 +150,12 @@ fn a_reset_forgets_what_was_before_and_goes_on() {
 fn taste_fades_by_half_in_two_weeks() {
     let mut r = ReaderState::default();
     for n in 0..8 {
-        r.fold(&event(EventType::Read, n, n as u32), Some(&about(3, 3)));
+        r.see(&event(EventType::Read, n, n as u32), Some(&about(3, 3)));
     }
-    let before = r.evidence;
+    let before = r.taste.evidence;
     let later = 14 * 24 * 60;
     for n in 0..4 {
-        r.fold(
+        r.see(
             &event(EventType::Read, 100 + n, later + n as u32),
             Some(&about(20, 20)),
         );
@@ -161,9 +179,9 @@ fn mutes_are_remembered_and_taken_back() {
         mute: what,
         ..event(kind, 0, 1)
     };
-    r.fold(&mute(EventType::Mute, Mute::Topic(3)), None);
-    r.fold(&mute(EventType::Mute, Mute::Author(0x12_3456)), None);
-    r.fold(&mute(EventType::Unmute, Mute::Topic(3)), None);
+    r.see(&mute(EventType::Mute, Mute::Topic(3)), None);
+    r.see(&mute(EventType::Mute, Mute::Author(0x12_3456)), None);
+    r.see(&mute(EventType::Unmute, Mute::Topic(3)), None);
     assert_eq!(
         r.profile().unwrap().mutes.as_slice(),
         [Mute::Author(0x12_3456)]
@@ -173,24 +191,36 @@ fn mutes_are_remembered_and_taken_back() {
 #[test]
 fn only_a_changed_blob_is_handed_on() {
     let mut r = ReaderState::default();
-    r.fold(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
+    r.see(&event(EventType::Read, 7, 0), Some(&about(3, 3)));
     let blob = r.changed_blob().unwrap();
     assert_eq!(decode(&blob).unwrap(), r.profile().unwrap());
     assert_eq!(r.changed_blob(), None);
-    r.fold(&event(EventType::Read, 8, 1), Some(&about(3, 3)));
+    r.see(&event(EventType::Read, 8, 1), Some(&about(3, 3)));
     assert!(r.changed_blob().is_some());
 }
 
 #[test]
 fn a_stored_state_keeps_its_size_and_golden_form() {
     let mut r = ReaderState::default();
-    r.fold(&event(EventType::Read, 7, 0), Some(&about(47, 47)));
+    r.see(&event(EventType::Read, 7, 0), Some(&about(47, 47)));
     let bytes = r.encode();
     let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(
-        hex,
-        "01fc208ec801fb2a5101fbcc05320000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000fc067404000000fb7d040107fc208ec8010107fcfdb7de66fc208ec801fc208ec801fc208ec80101000000010000001000000000000000001000000000000000000000000000000000000000000000"
-    );
+    assert_eq!(hex, GOLDEN);
+    assert_eq!(ReaderState::decode(&bytes).unwrap(), r);
+}
+
+const GOLDEN: &str = "028b01fc208ec801fb2a5101fbcc05320000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000fc067404000000fb7d040107fc208ec8010107fcfdb7de66fc208ec801fc208ec801fc208ec8010100000001000000100000000000000000100000000000000000000000000000000000000000000000809f85d8060001010001000000808080808080200000000001809f85d806fdeffab606000100000000000180d39aab01040101a09fed02040101f8b71e040101aaa201040101809f85d806000101000000000000000100012f013d000000000003000700000000000000000007000000000000000000000000";
+
+#[test]
+fn a_state_of_the_first_release_is_read() {
+    const FIRST: &str = "01fc208ec801fb2a5101fbcc05320000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000fc067404000000fb7d040107fc208ec8010107fcfdb7de66fc208ec801fc208ec801fc208ec80101000000010000001000000000000000001000000000000000000000000000000000000000000000";
+    let bytes: Vec<u8> = (0..FIRST.len() / 2)
+        .map(|i| u8::from_str_radix(&FIRST[2 * i..2 * i + 2], 16).unwrap())
+        .collect();
+    let r = ReaderState::decode(&bytes).unwrap();
+    let p = r.profile().unwrap();
+    assert!(p.has_read(7));
+    assert_eq!(p.top_topics(1)[0].0, 47);
 }
 
 /// Folds one reader's steps at the edge and at the origin: (topic, number of the item, minutes gone, liked).
@@ -213,7 +243,7 @@ fn both(steps: &[(usize, u64, u32, bool)]) -> (Profile, Profile) {
             reading_time_min: item.reading_time_min,
         };
         fold::apply(&mut edge, &view, what, Minute(START_MIN + min));
-        origin.fold(&event(kind, content, min), Some(&item));
+        origin.see(&event(kind, content, min), Some(&item));
     }
     (edge, origin.profile().unwrap())
 }
@@ -291,7 +321,7 @@ proptest! {
             e.consent = Some(flag);
             e.played = flag;
             e.mute = if flag { Mute::Topic(topic % TOPICS as u8) } else { Mute::Author(u32::from(topic)) };
-            r.fold(&e, Some(&about(usize::from(topic), content as usize)));
+            r.see(&e, Some(&about(usize::from(topic), content as usize)));
             let bytes = r.encode();
             prop_assert!(bytes.len() <= 1024, "{}", bytes.len());
             prop_assert_eq!(&ReaderState::decode(&bytes).unwrap(), &r);
@@ -310,7 +340,7 @@ proptest! {
         versioned.extend(bytes);
         if let Ok(mut r) = ReaderState::decode(&versioned) {
             // Whatever got in, folding and publishing it does not panic.
-            r.fold(&event(EventType::Read, 1, 1), Some(&about(1, 2)));
+            r.see(&event(EventType::Read, 1, 1), Some(&about(1, 2)));
             let _ = r.changed_blob();
         }
     }

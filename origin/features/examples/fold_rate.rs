@@ -1,0 +1,27 @@
+//! Folds a made-up partition on one core and prints events/s:
+//! `cargo run --release -p mediaflow-features --example fold_rate [events] [readers]`.
+
+use mediaflow_features::bench::{fold_log, records};
+use std::time::Instant;
+
+fn main() {
+    let mut numbers = std::env::args().skip(1).filter_map(|a| a.parse().ok());
+    let events = numbers.next().unwrap_or(1_000_000);
+    let readers = numbers.next().unwrap_or(16_000);
+    let log = records(events, readers, 6_250, 1);
+    let bytes: usize = log.iter().map(|r| r.record.value.len()).sum();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let folded = fold_log(&log);
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "{:.0} events/s per core ({} events of {} B, {readers} readers, {} commits, {:.1} MB state, {} profiles, {seconds:.2} s)",
+            folded.events as f64 / seconds,
+            folded.events,
+            bytes / log.len().max(1),
+            folded.commits,
+            folded.state_bytes as f64 / 1e6,
+            folded.profiles,
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! States in memory: those used last, loaded from a view when first met, written back when changed.
+//!
+//! An event finds its states by hash once ([`Cache::want`]); from then on by their place, which stays theirs until
+//! [`Cache::cool`].
+
+use bytes::Bytes;
+use mediaflow_ports::Write;
+use mediaflow_shared::wire::WireError;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Keys come from outside, so the hash is seeded; the order of its iteration decides nothing.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// Where a state is in a cache.
+pub(crate) type Place = u32;
+
+#[derive(Debug)]
+pub(crate) struct Slot<K, V> {
+    pub key: K,
+    pub state: V,
+    /// Clock at the last use.
+    used: u64,
+    dirty: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Cache<K, V> {
+    places: Map<K, Place>,
+    slots: Vec<Slot<K, V>>,
+    dirty: Vec<Place>,
+    /// Met, but not loaded yet.
+    wanted: Vec<Place>,
+    max: usize,
+    clock: u64,
+}
+
+impl<K: Copy + Eq + Hash, V: Default> Cache<K, V> {
+    pub fn new(max: usize) -> Self {
+        Self {
+            places: Map::default(),
+            slots: Vec::new(),
+            dirty: Vec::new(),
+            wanted: Vec::new(),
+            max,
+            clock: 0,
+        }
+    }
+
+    /// The place of a state; one met for the first time is to be loaded before it is used.
+    pub fn want(&mut self, key: K) -> Place {
+        let next = self.slots.len() as Place;
+        let place = *self.places.entry(key).or_insert(next);
+        if place == next {
+            self.slots.push(Slot {
+                key,
+                state: V::default(),
+                used: self.clock,
+                dirty: false,
+            });
+            self.wanted.push(place);
+        }
+        place
+    }
+
+    /// What is to be loaded, and forgets that it was asked for.
+    pub fn take_wanted(&mut self) -> Vec<Place> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    pub fn key(&self, place: Place) -> K {
+        self.slots[place as usize].key
+    }
+
+    /// Takes a state from its store.
+    pub fn supply(&mut self, place: Place, state: V) {
+        self.slots[place as usize].state = state;
+    }
+
+    /// A state, to be changed.
+    pub fn change(&mut self, place: Place) -> &mut V {
+        let slot = &mut self.slots[place as usize];
+        self.clock += 1;
+        slot.used = self.clock;
+        if !slot.dirty {
+            slot.dirty = true;
+            self.dirty.push(place);
+        }
+        &mut slot.state
+    }
+
+    /// A state in memory.
+    pub fn find(&self, key: &K) -> Option<&V> {
+        let place = *self.places.get(key)?;
+        self.slots.get(place as usize).map(|s| &s.state)
+    }
+
+    /// All states in memory, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.slots.iter().map(|s| (&s.key, &s.state))
+    }
+
+    /// Hands out every state that changed since the last call, in the order of their first change.
+    pub fn each_changed(&mut self, mut write: impl FnMut(&K, &mut V)) {
+        for place in self.dirty.drain(..) {
+            let slot = &mut self.slots[place as usize];
+            slot.dirty = false;
+            write(&slot.key, &mut slot.state);
+        }
+    }
+
+    /// Forgets the states used least lately, in memory only, when there are too many. Call when none has changed;
+    /// places are void afterwards.
+    pub fn cool(&mut self) {
+        if self.slots.len() <= self.max {
+            return;
+        }
+        let limit = crate::oldest(self.slots.iter().map(|s| s.used));
+        self.slots.retain(|s| s.used > limit);
+        self.places.clear();
+        for (place, slot) in self.slots.iter().enumerate() {
+            self.places.insert(slot.key, place as Place);
+        }
+    }
+}
+
+/// A change of a view.
+pub(crate) fn write(view: &str, key: Vec<u8>, value: Vec<u8>, expires_ms: Option<i64>) -> Write {
+    Write {
+        view: view.to_owned(),
+        key: Bytes::from(key),
+        value: Some(Bytes::from(value)),
+        expires_ms,
+    }
+}
+
+/// A value of a view as a state; nothing stored is the empty state.
+pub(crate) fn read<V: Default>(
+    stored: Option<&[u8]>,
+    decode: impl FnOnce(&[u8]) -> Result<V, WireError>,
+) -> Result<V, WireError> {
+    stored.map_or_else(|| Ok(V::default()), decode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_last_stays() {
+        let mut c = Cache::<u64, u64>::new(100);
+        for k in 0..200 {
+            let place = c.want(k);
+            assert_eq!(c.take_wanted(), [place]);
+            *c.change(place) = k;
+            c.each_changed(|k, v| assert_eq!(k, v));
+            c.cool();
+        }
+        assert!(c.iter().count() <= 100);
+        assert_eq!(c.find(&199), Some(&199));
+        assert_eq!(c.find(&0), None);
+        let place = c.want(199);
+        assert_eq!(*c.change(place), 199);
+        assert!(c.take_wanted().is_empty());
+    }
+}
