@@ -155,6 +155,8 @@ impl Model {
     ///
     /// # Errors
     /// [`WireError`] naming what is wrong; the edge then uses its last good or the built-in model.
+    // Compiled where it is called: the worker wants it small, and only the rest of this crate fast.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         const WHAT: &str = "model";
         let (payload, _) = FRAME.open(WHAT, bytes)?;

@@ -188,6 +188,8 @@ impl Rules {
     ///
     /// # Errors
     /// [`WireError`] naming what is wrong; the edge then keeps its last good rules.
+    // Compiled where it is called: the worker wants it small, and only the rest of this crate fast.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<(Self, u64), WireError> {
         const WHAT: &str = "rules";
         let malformed = |why: String| WireError::Malformed { what: WHAT, why };

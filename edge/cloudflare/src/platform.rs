@@ -1,14 +1,11 @@
 //! The core's port on Workers: KV, the cache of the data centre, the origin, time, randomness.
 
-use std::time::Duration;
+use std::cell::OnceCell;
 
 use mediaflow_edge_core::{Level, OriginReply, Platform, StoreError};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{self, Uint8Array};
-use worker::{
-    Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, console_error,
-    console_log, console_warn,
-};
+use worker::{Env, console_error, console_log, console_warn};
 
 use crate::border;
 
@@ -19,7 +16,7 @@ const ORIGIN: &str = "MEDIAFLOW_ORIGIN";
 /// The variable that names this edge where the platform names no data centre.
 const EDGE_ID: &str = "MEDIAFLOW_EDGE_ID";
 /// Bytes of an answer of the origin that are kept: a problem document fits many times.
-const REPLY_BYTES_MAX: usize = 16 * 1024;
+const REPLY_BYTES_MAX: u32 = 16 * 1024;
 
 /// Workers, as one request sees them: what belongs to one request's I/O must not reach another's.
 #[derive(Debug)]
@@ -28,11 +25,20 @@ pub struct Workers {
     edge_id: String,
 }
 
+thread_local! {
+    /// What this edge is called where the platform names no data centre; variables never change in an isolate.
+    static NAME: OnceCell<String> = const { OnceCell::new() };
+}
+
+fn own_name(env: &Env) -> String {
+    border::variable(env, EDGE_ID).unwrap_or_else(|| "workers".to_owned())
+}
+
 impl Workers {
     /// `data_centre` is Cloudflare's code, empty elsewhere.
     pub fn new(env: Env, data_centre: &str) -> Self {
         let edge_id = if data_centre.is_empty() {
-            border::variable(&env, EDGE_ID).unwrap_or_else(|| "workers".to_owned())
+            NAME.with(|name| name.get_or_init(|| own_name(&env)).clone())
         } else {
             format!("cloudflare-{data_centre}")
         };
@@ -42,15 +48,9 @@ impl Workers {
 
 impl Platform for Workers {
     async fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let namespace = self
-            .env
-            .kv(NAMESPACE)
-            .map_err(|_| StoreError::Absent("KV binding MEDIAFLOW"))?;
-        namespace
-            .get(key)
-            .bytes()
-            .await
-            .map_err(|error| StoreError::Failed(error.to_string()))
+        let found = border::kv_get(&self.env, NAMESPACE, key).await;
+        let found = found.map_err(failed)?;
+        Ok(found.dyn_ref::<Uint8Array>().map(Uint8Array::to_vec))
     }
 
     async fn cache_get(&self, url: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -77,18 +77,24 @@ impl Platform for Workers {
         let origin = border::variable(&self.env, ORIGIN)
             .ok_or(StoreError::Absent("variable MEDIAFLOW_ORIGIN"))?;
         let url = format!("{}{path}", origin.trim_end_matches('/'));
-        let request = post(&url, content_type, &body, headers).map_err(failed)?;
-        let mut response = Fetch::Request(request).send().await.map_err(failed)?;
-        let mut body = response.bytes().await.map_err(failed)?;
-        body.truncate(REPLY_BYTES_MAX);
+        let mut head = format!("content-type\n{content_type}");
+        for (name, value) in headers {
+            head.extend(["\n", name, "\n", value]);
+        }
+        let body = Uint8Array::from(body.as_slice());
+        let answer = border::post(&url, &head, body, REPLY_BYTES_MAX).await;
+        let answer = Uint8Array::new(&answer.map_err(failed)?).to_vec();
+        let Some((status, body)) = answer.split_first_chunk() else {
+            return Err(StoreError::Absent("answer of the origin"));
+        };
         Ok(OriginReply {
-            status: response.status_code(),
-            body,
+            status: u16::from_le_bytes(*status),
+            body: body.to_vec(),
         })
     }
 
     async fn sleep(&self, ms: u32) {
-        Delay::from(Duration::from_millis(ms.into())).await;
+        border::sleep(ms).await;
     }
 
     fn now_ms(&self) -> i64 {
@@ -102,7 +108,7 @@ impl Platform for Workers {
     }
 
     fn random(&self, out: &mut [u8]) -> Result<(), StoreError> {
-        border::fill_random(out).map_err(|error: JsValue| StoreError::Failed(format!("{error:?}")))
+        border::fill_random(out).map_err(failed)
     }
 
     fn log(&self, level: Level, message: &str) {
@@ -118,25 +124,14 @@ impl Platform for Workers {
     }
 }
 
-fn post(
-    url: &str,
-    content_type: &str,
-    body: &[u8],
-    headers: &[(&str, &str)],
-) -> worker::Result<Request> {
-    let head = Headers::new();
-    head.set("content-type", content_type)?;
-    for (name, value) in headers {
-        head.set(name, value)?;
-    }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(head)
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(Uint8Array::from(body).into()));
-    Request::new_with_init(url, &init)
-}
-
-fn failed(error: worker::Error) -> StoreError {
-    StoreError::Failed(error.to_string())
+/// What was thrown, as far as it has words.
+fn failed(error: JsValue) -> StoreError {
+    let words = error
+        .dyn_ref::<js_sys::Error>()
+        .map(|e| String::from(e.message()));
+    StoreError::Failed(
+        words
+            .or_else(|| error.as_string())
+            .unwrap_or_else(|| "it failed".to_owned()),
+    )
 }

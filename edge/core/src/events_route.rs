@@ -16,7 +16,9 @@ use crate::platform::Platform;
 use crate::problem::{Kind, Problem, echo};
 use crate::routes::Status;
 use crate::visitor::{Visitor, note, note_mute};
-use mediaflow_shared::event::{Event, EventType};
+use mediaflow_shared::event::{MuteTarget, TYPE_PREFIX};
+use mediaflow_shared::id::ContentId;
+use mediaflow_shared::profile::Mute;
 use mediaflow_shared::profile::fold::Interaction;
 use mediaflow_shared::time::Timestamp;
 use serde_json::{Map, Value, json};
@@ -81,20 +83,16 @@ pub async fn answer<P: Platform>(
     let mut visitors = Visitors(Vec::new());
     let mut out = Vec::with_capacity(values.len());
     let mut rejected = Vec::new();
-    let mut readable = 0;
     for (index, value) in values.into_iter().enumerate() {
         match take(edge, platform, request, value, &mut visitors, &mut later).await {
-            Ok((value, good)) => {
-                readable += usize::from(good);
-                out.push(value);
-            }
+            Ok(value) => out.push(value),
             Err(p) if p.kind == Kind::Forbidden => return Err(p),
             Err(p) => {
                 rejected.push(json!({"index": index, "reason": p.reason, "remedy": p.remedy}))
             }
         }
     }
-    if readable == 0 && out.is_empty() {
+    if out.is_empty() {
         let first = rejected.first();
         let text = |name| {
             first
@@ -112,7 +110,7 @@ pub async fn answer<P: Platform>(
     }
     let accepted = out.len();
     let batch = Batch {
-        body: serde_json::to_vec(&out).unwrap_or_default(),
+        body: Value::Array(out).to_string().into_bytes(),
         agent: own::passed_on(request, "user-agent"),
         traceparent: own::passed_on(request, "traceparent"),
     };
@@ -191,7 +189,7 @@ async fn take<'a, P: Platform>(
     value: Value,
     visitors: &mut Visitors<'a>,
     later: &mut Vec<Deferred>,
-) -> Result<(Value, bool), Problem> {
+) -> Result<Value, Problem> {
     let refuse = |reason: String, remedy: &str| {
         Err(Problem::new(Kind::BadRequest, "an event", reason, remedy))
     };
@@ -240,19 +238,62 @@ async fn take<'a, P: Platform>(
     }
     let now_ms = platform.now_ms();
     settle_time(&mut event, now_ms);
-    let value = Value::Object(event);
-    // What does not fit the contract still goes to the origin, which keeps it with a reason.
-    let Ok(event) = serde_json::from_value::<Event>(value.clone()) else {
-        return Ok((value, false));
-    };
-    if matches!(event.kind, EventType::Consent | EventType::Reset) {
-        return refuse(
-            "consent and reset are no events to be sent".into(),
-            "use POST /v1/me",
-        );
+    match Concern::of(&event) {
+        Concern::Refused => {
+            return refuse(
+                "consent and reset are no events to be sent".into(),
+                "use POST /v1/me",
+            );
+        }
+        Concern::Nothing => {}
+        concern => apply(edge, platform, brand, visitor, concern, later).await,
     }
-    apply(edge, platform, brand, visitor, &event, later).await;
-    Ok((value, true))
+    // What does not fit the contract goes to the origin all the same, which keeps it with a reason.
+    Ok(Value::Object(event))
+}
+
+/// What of an event concerns the reader's token. The rest is the origin's to read and to judge.
+enum Concern {
+    /// An interaction with an item, and the surface it happened on.
+    Interaction(Interaction, ContentId, Option<String>),
+    /// A mute, or its end.
+    Mute(Mute, bool),
+    /// Not to be sent here.
+    Refused,
+    /// Nothing.
+    Nothing,
+}
+
+impl Concern {
+    fn of(event: &Map<String, Value>) -> Self {
+        let text = |of: &Value, name| of.get(name).and_then(Value::as_str).map(str::to_owned);
+        let kind = event.get("type").and_then(Value::as_str).unwrap_or("");
+        let name = kind
+            .strip_prefix(TYPE_PREFIX)
+            .and_then(|k| k.strip_suffix(".v1"));
+        let data = event.get("data").unwrap_or(&Value::Null);
+        let interaction = |what| {
+            let content = text(data, "content_id").and_then(|c| ContentId::parse(&c).ok());
+            content.map(|c| Self::Interaction(what, c, text(data, "surface")))
+        };
+        let mute = |on| {
+            let target = data.get("mute")?;
+            let target = text(target, "topic")
+                .map(MuteTarget::Topic)
+                .or_else(|| text(target, "author").map(MuteTarget::Author))?;
+            Some(Self::Mute(mute_of(&target)?, on))
+        };
+        let concern = match name {
+            Some("read") => interaction(Interaction::Read),
+            Some("like") => interaction(Interaction::Like),
+            Some("hide") => interaction(Interaction::Less),
+            Some("mute") => mute(true),
+            Some("unmute") => mute(false),
+            Some("consent" | "reset") => Some(Self::Refused),
+            _ => None,
+        };
+        concern.unwrap_or(Self::Nothing)
+    }
 }
 
 /// A missing time, or one that cannot be right, becomes the time of arrival: the origin believes an edge.
@@ -270,34 +311,26 @@ fn settle_time(event: &mut Map<String, Value>, now_ms: i64) {
     }
 }
 
-/// What an event changes in the reader's token.
+/// Changes the reader's token accordingly.
 async fn apply<P: Platform>(
     edge: &Edge,
     platform: &P,
     brand: &Brand,
     visitor: &mut Visitor,
-    event: &Event,
+    concern: Concern,
     later: &mut Vec<Deferred>,
 ) {
     if visitor.token.is_none() {
         return;
     }
     let now_ms = platform.now_ms();
-    let what = match event.kind {
-        EventType::Read => Interaction::Read,
-        EventType::Like => Interaction::Like,
-        EventType::Hide => Interaction::Less,
-        EventType::Mute | EventType::Unmute => {
-            if let Some(mute) = event.data.mute.as_ref().and_then(mute_of) {
-                note_mute(visitor, mute, event.kind == EventType::Mute, now_ms);
-            }
-            return;
+    match concern {
+        Concern::Interaction(what, content, surface) => {
+            let front = front_of(edge, platform, brand, surface.as_deref(), later).await;
+            note(visitor, &front, content, what, now_ms);
         }
-        _ => return,
-    };
-    if let Some(content) = event.data.content_id {
-        let front = front_of(edge, platform, brand, event.data.surface.as_deref(), later).await;
-        note(visitor, &front, content, what, now_ms);
+        Concern::Mute(mute, on) => note_mute(visitor, mute, on, now_ms),
+        Concern::Refused | Concern::Nothing => {}
     }
 }
 

@@ -167,6 +167,8 @@ fn letters(two: Option<[u8; 2]>) -> u16 {
 ///
 /// # Errors
 /// [`FrontError`] when there are too many items, one of them twice, or the cards are too long.
+// Compiled where it is called: see `Rules::decode`.
+#[inline]
 pub fn encode(head: &Head<'_>, mut items: Vec<Item>) -> Result<Vec<u8>, FrontError> {
     let n = items.len();
     if n > FRONT_ITEMS_MAX {

@@ -12,7 +12,7 @@ use crate::platform::Platform;
 use crate::problem::{Kind, Problem, echo};
 use crate::token::{Token, cookie, reader};
 use crate::visitor::{Consent, Visitor, keep, note, note_mute, profile_of};
-use mediaflow_shared::event::{EventData, EventType, MuteTarget};
+use mediaflow_shared::event::MuteTarget;
 use mediaflow_shared::front::Front;
 use mediaflow_shared::id::{ContentId, Pseudonym, name_hash};
 use mediaflow_shared::profile::Mute;
@@ -221,8 +221,8 @@ impl<P: Platform> Desk<'_, P> {
     /// last, the reader waits, since a withdrawal must not be lost.
     async fn tell(
         &self,
-        kind: EventType,
-        data: EventData,
+        kind: &'static str,
+        data: own::Said,
         later: &mut Vec<Deferred>,
     ) -> Result<(), Problem> {
         let unavailable = |reason: String| {
@@ -248,11 +248,11 @@ impl<P: Platform> Desk<'_, P> {
         Ok(())
     }
 
-    fn data(&self, reader: Option<Pseudonym>) -> EventData {
-        EventData {
+    fn data(&self, reader: Option<Pseudonym>) -> own::Said {
+        own::Said {
             brand: self.brand.slug.clone(),
             reader,
-            ..EventData::default()
+            ..own::Said::default()
         }
     }
 }
@@ -290,11 +290,11 @@ pub async fn act<P: Platform>(
             if visitor.declined {
                 cookies.push(cookie::decline(config, desk.brand, false));
             }
-            let data = EventData {
+            let data = own::Said {
                 consent: Some(true),
                 ..desk.data(Some(reader))
             };
-            desk.tell(EventType::Consent, data, later).await?;
+            desk.tell("consent", data, later).await?;
         }
         Action::ConsentOff | Action::Reset => {
             return forget(desk, visitor, action, later).await;
@@ -302,11 +302,11 @@ pub async fn act<P: Platform>(
         Action::Less(content) => {
             let reader = consenting(reader)?;
             note(visitor, front, *content, Interaction::Less, now_ms);
-            let data = EventData {
-                content_id: Some(*content),
+            let data = own::Said {
+                content: Some(*content),
                 ..desk.data(Some(reader))
             };
-            desk.tell(EventType::Hide, data, later).await?;
+            desk.tell("hide", data, later).await?;
         }
         Action::Mute(target) | Action::Unmute(target) => {
             let reader = consenting(reader)?;
@@ -314,15 +314,11 @@ pub async fn act<P: Platform>(
             if let Some(mute) = mute_of(target) {
                 note_mute(visitor, mute, on, now_ms);
             }
-            let data = EventData {
+            let data = own::Said {
                 mute: Some(target.clone()),
                 ..desk.data(Some(reader))
             };
-            let kind = if on {
-                EventType::Mute
-            } else {
-                EventType::Unmute
-            };
+            let kind = if on { "mute" } else { "unmute" };
             desk.tell(kind, data, later).await?;
         }
         Action::Link(_) if visitor.declined && reader.is_none() => {
@@ -392,9 +388,9 @@ async fn forget<P: Platform>(
         let mut data = desk.data(Some(token.reader));
         let kind = if off {
             data.consent = Some(false);
-            EventType::Consent
+            "consent"
         } else {
-            EventType::Reset
+            "reset"
         };
         desk.tell(kind, data, later).await?;
     }

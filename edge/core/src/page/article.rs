@@ -16,7 +16,6 @@ use crate::problem::{Kind, Problem, echo};
 use crate::routes::{Status, find};
 use crate::visitor::note;
 use core::fmt::Write as _;
-use mediaflow_shared::event::{EventData, EventType};
 use mediaflow_shared::front::Front;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::profile::fold::Interaction;
@@ -157,22 +156,22 @@ pub async fn go<P: Platform>(
                 now_ms,
             );
         }
-        let data = EventData {
+        let data = own::Said {
             brand: brand.slug.clone(),
             surface: Some(found.surface.clone()),
-            content_id: Some(exposure.content),
+            content: Some(exposure.content),
             reader: visitor.token.as_ref().map(|t| t.reader),
             exposure: Some(text.to_owned()),
-            slot: Some(exposure.slot.into()),
+            slot: Some(exposure.slot),
             device: Some(device_name(device(&request.headers)).to_owned()),
             country: request
                 .country
                 .and_then(|c| String::from_utf8(c.to_vec()).ok()),
-            ..EventData::default()
+            ..own::Said::default()
         };
-        let mut events = vec![(EventType::Click, data.clone())];
+        let mut events = vec![("click", data.clone())];
         if !scripted {
-            events.push((EventType::Read, data));
+            events.push(("read", data));
         }
         // A click that nobody can hold now is not worth making the reader wait.
         let kept = own::batch(platform, request, events)
