@@ -20,7 +20,7 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 export const target = process.env.CARGO_TARGET_DIR ?? join(root, "target");
 const mediaflow = join(target, "debug/mediaflow");
 const hosts = ["target/debug", "target-host/debug"].map((at) => join(root, at, "mediaflow-edge-host"));
-const component = join(target, "wasm32-wasip2/edge/mediaflow_edge_spin.wasm");
+const component = join(target, "wasm32-wasip2/component/mediaflow_edge_spin.wasm");
 
 /** A debug build on a machine that builds beside it. */
 const START_TIMEOUT_MS = 30_000;

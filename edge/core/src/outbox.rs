@@ -116,6 +116,9 @@ impl Outbox {
         if !self.served.claim(platform.now_ms()) {
             return;
         }
+        if platform.collects() && self.hand_over(platform).await {
+            return;
+        }
         let bearer = format!("Bearer {}", config.keys.edge_token);
         platform.sleep(SERVED_LINGER_MS).await;
         loop {
@@ -146,6 +149,24 @@ impl Outbox {
                     platform.log(Level::Warn, &line);
                     self.served.release(platform.now_ms());
                     return;
+                }
+            }
+        }
+    }
+
+    /// Hands over the served records that wait; answers whether all were taken.
+    async fn hand_over<P: Platform>(&self, platform: &P) -> bool {
+        loop {
+            let records = self.served.take(SERVED_BATCH_MAX, platform.now_ms());
+            if records.is_empty() {
+                return true;
+            }
+            for (at, record) in records.iter().enumerate() {
+                if let Err(e) = platform.hand_over(record).await {
+                    let lost = self.served.put_back(records[at..].to_vec());
+                    let line = format!("served records are sent from here ({lost} lost): {e}");
+                    platform.log(Level::Warn, &line);
+                    return false;
                 }
             }
         }

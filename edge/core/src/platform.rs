@@ -4,7 +4,7 @@
 //! while those of a single-threaded runtime need not be.
 
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::{Future, poll_fn, ready};
 use core::pin::pin;
 use core::task::Poll;
 use thiserror::Error;
@@ -97,6 +97,17 @@ pub trait Platform {
         body: Vec<u8>,
         headers: &[(&str, &str)],
     ) -> impl Future<Output = Result<OriginReply, StoreError>>;
+
+    /// Whether somebody beside this edge takes served records and sends those of many edges together
+    /// ([`Platform::hand_over`]): where instances are many and short-lived, each would post nearly every record alone.
+    fn collects(&self) -> bool {
+        false
+    }
+
+    /// Hands a served record over; whoever takes it answers for it as this edge would.
+    fn hand_over(&self, _record: &[u8]) -> impl Future<Output = Result<(), StoreError>> {
+        ready(Err(StoreError::Absent("collector of served records")))
+    }
 
     /// Waits.
     fn sleep(&self, ms: u32) -> impl Future<Output = ()>;

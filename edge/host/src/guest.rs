@@ -25,6 +25,7 @@ use crate::cpu::{Epochs, Meter};
 use crate::key_value::{KeyValue, KeyValueView};
 use crate::limits::{INSTANCE_WALL_MAX, REQUESTS_PER_INSTANCE};
 use crate::outbound::Outbound;
+use crate::outbox::Outbox;
 use crate::store::cache::CachedStore;
 use crate::turns::{Turn, Turns};
 use crate::variables::Variables;
@@ -41,6 +42,8 @@ pub struct Services {
     pub variables: Variables,
     /// Behind `wasi:http/client`.
     pub outbound: Outbound,
+    /// Behind the store `outbox`, where there is one.
+    pub outbox: Option<Outbox>,
 }
 
 /// The data of one instance's store.
@@ -78,6 +81,7 @@ impl Guest {
         KeyValueView {
             table: &mut self.table,
             store: &self.services.store,
+            outbox: self.services.outbox.as_ref(),
             open: &mut self.open_stores,
         }
     }

@@ -1,4 +1,4 @@
-//! `spin:key-value`: one store, labelled `default`, over the cached store.
+//! `spin:key-value`: the store labelled `default` over the cached store, and `outbox`, which only takes.
 
 use bytes::Bytes;
 use wasmtime::component::{
@@ -7,15 +7,21 @@ use wasmtime::component::{
 
 use crate::bindings::spin::key_value::key_value::{Error, Host, HostStore, HostStoreWithStore};
 use crate::limits::OPEN_STORES_MAX;
+use crate::outbox::{self, Outbox};
 use crate::store::StoreError;
 use crate::store::cache::CachedStore;
 
-/// The only label a component may open.
+/// The label of the store that can be read.
 const LABEL: &str = "default";
 
 /// What a guest's `store` resource stands for.
-#[derive(Debug)]
-pub struct OpenStore;
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenStore {
+    /// The shared store.
+    Default,
+    /// The outbox.
+    Outbox,
+}
 
 /// The instance's view: its resources, and the store they all share.
 pub struct KeyValueView<'a> {
@@ -23,6 +29,8 @@ pub struct KeyValueView<'a> {
     pub table: &'a mut ResourceTable,
     /// The store behind them.
     pub store: &'a CachedStore,
+    /// What takes records to be sent on, where there is anything.
+    pub outbox: Option<&'a Outbox>,
     /// How many are open.
     pub open: &'a mut usize,
 }
@@ -55,15 +63,17 @@ impl<T: Send> HostStoreWithStore<T> for KeyValue {
         accessor: &Accessor<T, Self>,
         label: String,
     ) -> wasmtime::Result<Result<Resource<OpenStore>, Error>> {
-        if label != LABEL {
-            return Ok(Err(Error::NoSuchStore));
-        }
         accessor.with(|mut access| {
             let view = access.get();
+            let store = match label.as_str() {
+                LABEL => OpenStore::Default,
+                outbox::LABEL if view.outbox.is_some() => OpenStore::Outbox,
+                _ => return Ok(Err(Error::NoSuchStore)),
+            };
             if *view.open >= OPEN_STORES_MAX {
                 return Ok(Err(Error::StoreTableFull));
             }
-            let store = view.table.push(OpenStore)?;
+            let store = view.table.push(store)?;
             *view.open += 1;
             Ok(Ok(store))
         })
@@ -86,6 +96,11 @@ impl<T: Send> HostStoreWithStore<T> for KeyValue {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error>> {
+        if let Some(outbox) = outbox_behind(accessor, &store)? {
+            return Ok(outbox
+                .add(&key, value)
+                .map_err(|error| Error::Other(error.to_string())));
+        }
         let store = behind(accessor, &store)?;
         let written = store.write(&key, Bytes::from(value)).await;
         Ok(written.map_err(|error| reported(&key, error)))
@@ -128,14 +143,30 @@ impl<T: Send> HostStoreWithStore<T> for KeyValue {
     }
 }
 
-/// The store behind an open one; a resource the guest does not hold is a trap.
+/// The outbox, if that is what the open store stands for.
+fn outbox_behind<T: Send>(
+    accessor: &Accessor<T, KeyValue>,
+    store: &Resource<OpenStore>,
+) -> wasmtime::Result<Option<Outbox>> {
+    accessor.with(|mut access| {
+        let view = access.get();
+        let open = *view.table.get(store)?;
+        Ok(view.outbox.filter(|_| open == OpenStore::Outbox).cloned())
+    })
+}
+
+/// The store behind an open one; a resource the guest does not hold is a trap, and so is reading the outbox.
 fn behind<T: Send>(
     accessor: &Accessor<T, KeyValue>,
     store: &Resource<OpenStore>,
 ) -> wasmtime::Result<CachedStore> {
     accessor.with(|mut access| {
         let view = access.get();
-        view.table.get(store)?;
+        if *view.table.get(store)? == OpenStore::Outbox {
+            return Err(wasmtime::format_err!(
+                "the outbox only takes: nothing can be read from it"
+            ));
+        }
         Ok(view.store.clone())
     })
 }

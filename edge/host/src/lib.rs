@@ -4,8 +4,8 @@
 //! The path of a request: [`server`] accepts it, [`turns`] admits it or says when to come back,
 //! [`guest`] runs it in a pooled instance that is metered by [`cpu`] and interrupted by
 //! [`engine`]'s ticker, [`routes`] answers where the component could not. What the guest asks for
-//! on the way goes to [`key_value`] (over [`store`], with memory in front), [`variables`] and
-//! [`outbound`]. Every bound is in [`limits`].
+//! on the way goes to [`key_value`] (over [`store`], with memory in front), [`variables`],
+//! [`outbound`] and [`outbox`]. Every bound is in [`limits`].
 //!
 //! It never looks into requests, values or answers: whatever MediaFlow means by them is decided
 //! in the component. It is not Spin: it serves one component on all routes, offers
@@ -25,6 +25,7 @@ pub mod guest;
 mod bindings;
 pub mod key_value;
 pub mod outbound;
+pub mod outbox;
 pub mod store;
 pub mod variables;
 

@@ -16,9 +16,9 @@ pub const SUSPENSIONS_FORGIVEN: u32 = 200;
 /// Wall clock one request, the work it left behind, or an idle instance may take.
 pub const INSTANCE_WALL_MAX: Duration = Duration::from_secs(10);
 
-/// Requests one instance answers before it is replaced: amortises instantiation, and bounds what
-/// a leak can grow to.
-pub const REQUESTS_PER_INSTANCE: usize = 128;
+/// Requests one instance answers before it is replaced: amortises instantiation and the reading of
+/// fronts, which costs as much as dozens of feeds, and bounds what a leak can grow to.
+pub const REQUESTS_PER_INSTANCE: usize = 8192;
 
 /// Requests inside guests at once, unless told otherwise. Ranking is CPU bound, so more only
 /// costs memory; waiting for stores is what the surplus over the cores is for.
@@ -52,6 +52,9 @@ pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Request bodies. The component refuses at much less with a better message; this is the floor
 /// under a component that does not.
 pub const REQUEST_BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Answers up to this size leave as a whole: a feed of 100 items fits. Larger ones are streamed.
+pub const TAKEN_OVER_BYTES_MAX: usize = 128 << 10;
 
 /// How long open requests may finish after SIGTERM.
 pub const DRAIN: Duration = Duration::from_secs(10);
@@ -109,6 +112,21 @@ pub const CACHE_ENTRIES_MAX: usize = 4096;
 
 /// Connecting to an allowed host.
 pub const OUTBOUND_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Records waiting in the outbox at most: seconds of feeds at saturation while the origin is away.
+pub const OUTBOX_WAITING_MAX: usize = 32_768;
+
+/// Records in one post at most; the origin takes as many from every edge.
+pub const OUTBOX_BATCH_MAX: usize = 256;
+
+/// Bytes of one record at most: a served record has about 2 KB.
+pub const OUTBOX_RECORD_BYTES_MAX: usize = 64 << 10;
+
+/// How long the outbox waits for more records after the first: under load one post carries many.
+pub const OUTBOX_LINGER: Duration = Duration::from_millis(20);
+
+/// Pause after the origin did not take a post.
+pub const OUTBOX_PAUSE: Duration = Duration::from_secs(1);
 
 /// From the request to the answer's headers.
 pub const OUTBOUND_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(5);

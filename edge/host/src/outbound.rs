@@ -128,6 +128,11 @@ impl Outbound {
         }
     }
 
+    /// Whether the guest may send anything there.
+    pub(crate) fn reaches(&self, uri: &Uri) -> bool {
+        uri.scheme() != Some(&Scheme::HTTPS) && self.allowed.iter().any(|entry| entry.covers(uri))
+    }
+
     fn permit(&self, uri: &Uri) -> Result<(), Error> {
         if !self.allowed.iter().any(|entry| entry.covers(uri)) {
             tracing::warn!(host = uri.host(), "outbound request denied: not allowed");
@@ -142,7 +147,7 @@ impl Outbound {
         Ok(())
     }
 
-    async fn send(
+    pub(crate) async fn send(
         self,
         request: http::Request<WasiBody>,
         first_byte_timeout: Duration,

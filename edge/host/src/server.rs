@@ -8,17 +8,17 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use wasmtime::PoolConcurrencyLimitError;
 use wasmtime_wasi_http::WasiBody;
@@ -29,9 +29,10 @@ use crate::engine::{Ticker, engine};
 use crate::guest::{Guests, Services};
 use crate::limits::{
     ADMISSION_WAIT, CONNECTIONS_MAX, DRAIN, HEADER_READ_TIMEOUT, INSTANCE_RETRY, INSTANCE_WALL_MAX,
-    REQUEST_BODY_BYTES_MAX,
+    REQUEST_BODY_BYTES_MAX, TAKEN_OVER_BYTES_MAX,
 };
 use crate::outbound::Outbound;
+use crate::outbox::Outbox;
 use crate::routes::{Missing, instead};
 use crate::settings::Settings;
 use crate::store::cache::CachedStore;
@@ -84,6 +85,7 @@ pub enum HostError {
 pub struct Host {
     listener: TcpListener,
     shared: Arc<Shared>,
+    outbox: Option<Outbox>,
     _ticker: Ticker,
 }
 
@@ -107,10 +109,14 @@ impl Host {
             })?;
         let store = CachedStore::new(Store::from_url(&settings.kv)?, settings.cache_policy());
         tracing::info!(store = %store.store(), "key-value store");
+        let variables = Variables::new(settings.variables(environment()));
+        let outbound = Outbound::new(settings.allow_outbound.clone());
+        let outbox = Outbox::new(&variables, &outbound);
         let services = Services {
             store,
-            variables: Variables::new(settings.variables(environment())),
-            outbound: Outbound::new(settings.allow_outbound.clone()),
+            variables,
+            outbound,
+            outbox: outbox.clone(),
         };
         let epochs = Epochs::default();
         let engine = engine(settings.in_flight, settings.guest_memory_bytes)
@@ -141,6 +147,7 @@ impl Host {
                 handler: ProxyHandler::new(guests),
                 gate: Gate::new(settings.in_flight),
             }),
+            outbox,
             _ticker: ticker,
         })
     }
@@ -158,6 +165,12 @@ impl Host {
         let (stopping, stopped) = watch::channel(false);
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
+        let (finish, finished) = oneshot::channel::<()>();
+        let sender = self.outbox.map(|outbox| {
+            tokio::spawn(outbox.run(async {
+                let _ = finished.await;
+            }))
+        });
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -179,6 +192,11 @@ impl Host {
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!("requests were still open at the end of the drain; cut off");
+        }
+        drop(finish);
+        if let Some(sender) = sender {
+            // It ends after what was left has been sent, or refused.
+            let _ = sender.await;
         }
     }
 }
@@ -249,7 +267,7 @@ async fn answer(
     let (turn, awaited) = turn(permit);
     let began = Instant::now();
     match handled(&shared.handler, turn, inward(request, peer)).await {
-        Ok(response) => response.map(|body| Outward { body, awaited }.boxed_unsync()),
+        Ok(response) => outward(response, awaited).await,
         Err(error) => {
             let late = began.elapsed() >= INSTANCE_WALL_MAX;
             let out_of_cpu = awaited.verdict().is_out_of_cpu();
@@ -258,6 +276,31 @@ async fn answer(
             instead(missing)
         }
     }
+}
+
+/// The answer as it leaves. A small one of a known length is taken over at once: its instance is free while the
+/// connection is still writing, and head and body leave in one call to the system.
+async fn outward(response: Response<WasiBody>, awaited: Awaited) -> Response<WasiBody> {
+    let (parts, body) = response.into_parts();
+    let body = Outward { body, awaited };
+    if !length(&parts.headers).is_some_and(|bytes| bytes <= TAKEN_OVER_BYTES_MAX) {
+        return Response::from_parts(parts, body.boxed_unsync());
+    }
+    match body.collect().await {
+        Ok(whole) => {
+            let whole = Full::new(whole.to_bytes()).map_err(|never| match never {});
+            Response::from_parts(parts, whole.boxed_unsync())
+        }
+        // Half an answer: what has been promised in the head is not sent at all.
+        Err(error) => {
+            tracing::warn!(%error, "the component broke off its answer");
+            instead(Missing::Failed)
+        }
+    }
+}
+
+fn length(headers: &http::HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// The component's answer, once there is an instance for the request.

@@ -18,6 +18,12 @@ impl Variables {
         Self(Arc::new(variables))
     }
 
+    /// The value of a variable that is set and not empty.
+    pub(crate) fn known(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+
     fn value(&self, name: &str) -> Result<String, Error> {
         if !is_name(name) {
             return Err(Error::InvalidName(name.to_owned()));

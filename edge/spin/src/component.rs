@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use mediaflow_edge_core::{Headers, Request, Response, limits};
+use mediaflow_edge_core::{Deferred, Headers, Platform, Request, Response, limits};
 use spin_sdk::wasip3::exports::http::handler::Guest;
 use spin_sdk::wasip3::http::types::{self, ErrorCode, Fields, Method};
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
@@ -32,6 +32,11 @@ impl Guest for Component {
         let response = outward(response)?;
         for work in deferred {
             let spin = Spin::new(instance.clone());
+            if work == Deferred::Served && spin.collects() {
+                // Handed over within microseconds; a task would cost more.
+                instance.edge.run_deferred(&spin, work).await;
+                continue;
+            }
             let instance = instance.clone();
             wasip3::spawn(async move { instance.edge.run_deferred(&spin, work).await });
         }

@@ -29,7 +29,13 @@ pub struct Instance {
     origin: String,
     edge_id: String,
     store: RefCell<Option<Rc<Store>>>,
+    outbox: Option<Store>,
 }
+
+/// Where served records are left for the host to send on. Spin knows no such store: there they are posted from here.
+const OUTBOX: &str = "outbox";
+/// The key that says what they are.
+const SERVED: &str = "served";
 
 impl Instance {
     /// Reads the variables and makes an edge with empty memory.
@@ -58,6 +64,7 @@ impl Instance {
             origin: origin.trim_end_matches('/').to_owned(),
             edge_id: edge_id.unwrap_or_else(|| EDGE_ID_DEFAULT.to_owned()),
             store: RefCell::new(None),
+            outbox: Store::open(OUTBOX).await.ok(),
         })
     }
 
@@ -99,7 +106,7 @@ impl Spin {
 }
 
 impl Platform for Spin {
-    /// Spin may start a fresh instance for every request, and our host retires them after 128.
+    /// Spin may start a fresh instance for every request, and our host retires them after some thousands.
     fn keeps_memory(&self) -> bool {
         false
     }
@@ -144,6 +151,16 @@ impl Platform for Spin {
             }
         }
         Ok(OriginReply { status, body })
+    }
+
+    fn collects(&self) -> bool {
+        self.instance.outbox.is_some()
+    }
+
+    async fn hand_over(&self, record: &[u8]) -> Result<(), StoreError> {
+        let outbox = self.instance.outbox.as_ref();
+        let outbox = outbox.ok_or(StoreError::Absent("outbox"))?;
+        outbox.set(SERVED, record).await.map_err(failed)
     }
 
     async fn sleep(&self, ms: u32) {

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::PROFILE;
 use super::size::file_size;
 use crate::progress::Step;
 use crate::workspace::Workspace;
 
+/// Its cargo profile: fast before small, since a host compiles it once.
+const PROFILE: &str = "component";
 /// The component's file below a target folder; `spin.toml` says the same.
-const FILE: &str = "wasm32-wasip2/edge/mediaflow_edge_spin.wasm";
+const FILE: &str = "wasm32-wasip2/component/mediaflow_edge_spin.wasm";
 
 /// Where the built component is, wherever cargo's target folder may be.
 pub fn component_file(workspace: &Workspace) -> PathBuf {

@@ -146,3 +146,36 @@ async fn events_reach_the_origin_with_the_edges_token() {
     }
     panic!("no event arrived: {:?}", received.lock().unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_served_record_reaches_the_origin_the_last_ones_before_the_host_ends() {
+    const FEEDS: usize = 12;
+    let (url, received) = origin().await;
+    let variable = format!("origin_url={url}");
+    let flags = ["--variable", &variable, "--allow-outbound", &url];
+    let Some(mut world) = edge("served records", "", &flags).await else {
+        return;
+    };
+    // Feeds of other lengths are other feeds: a shared one is recorded once.
+    for limit in 1..=FEEDS {
+        let feed = format!("/v1/feed/daily/home?limit={limit}");
+        world.get(&feed).await.ok();
+    }
+    // What was taken is sent before the host ends.
+    world.stop();
+    (&mut world.served).await.unwrap();
+    let received = received.lock().unwrap();
+    let posts: Vec<_> = received
+        .iter()
+        .filter(|(path, ..)| path == "/v1/served")
+        .collect();
+    let records: usize = posts
+        .iter()
+        .map(|(_, bearer, body)| {
+            assert_eq!(bearer, "Bearer edge-secret");
+            assert_eq!(body[0], 0xdc, "a MessagePack array of up to 65,535");
+            usize::from(u16::from_be_bytes([body[1], body[2]]))
+        })
+        .sum();
+    assert_eq!(records, FEEDS);
+}
