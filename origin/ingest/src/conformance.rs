@@ -224,3 +224,74 @@ async fn every_deskdrop_event_arrives_once() {
     assert_eq!((again.accepted, again.duplicates), (0, 57_849));
     assert_eq!(s.records(TOPIC_EVENTS).await.len(), 57_849);
 }
+
+/// A user agent that a pattern of crawler-user-agents matches, where the pattern is plain text.
+fn plain(pattern: &str) -> Option<String> {
+    let text = pattern
+        .replace("\\/", "/")
+        .replace("\\.", ".")
+        .replace("\\-", "-");
+    let text = text.trim_start_matches('^').trim_end_matches('$');
+    let odd = |c: char| "\\[](){}|*+?^$".contains(c);
+    (!text.contains(odd)).then(|| format!("Mozilla/5.0 (compatible; {text}/1.0)"))
+}
+
+#[test]
+fn most_crawlers_are_flagged_by_their_name_alone() {
+    let test = "most_crawlers_are_flagged_by_their_name_alone";
+    let Some(path) = data(test, "crawler-user-agents/patterns.json") else {
+        return;
+    };
+    let patterns: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let agents = crate::collector::Agents::default();
+    let crawlers: Vec<String> = patterns
+        .iter()
+        .filter_map(|p| plain(p["pattern"].as_str()?))
+        .collect();
+    let missed: Vec<&String> = crawlers.iter().filter(|a| !agents.facts(a).bot).collect();
+    println!(
+        "crawlers: {} of {} flagged; missed, for example: {:?}",
+        crawlers.len() - missed.len(),
+        crawlers.len(),
+        &missed[..missed.len().min(8)]
+    );
+    assert!(crawlers.len() > 1_000, "{}", crawlers.len());
+    // 958 of 1,466 by name; most real ones carry an address or "bot" beside it, which is judged as well.
+    assert!(missed.len() * 100 <= crawlers.len() * 36);
+}
+
+#[test]
+fn operating_systems_are_told_as_uap_core_says() {
+    let test = "operating_systems_are_told_as_uap_core_says";
+    let Some(path) = data(test, "uap-core/test_os.yaml") else {
+        return;
+    };
+    let text = std::fs::read_to_string(path).unwrap();
+    let value = |line: &str, name: &str| {
+        let v = line
+            .trim()
+            .strip_prefix("- ")
+            .unwrap_or(line.trim())
+            .strip_prefix(name)?;
+        Some(v.trim().trim_matches(['\'', '"']).to_owned())
+    };
+    let agents = crate::collector::Agents::default();
+    let (mut agent, mut right, mut all) = (String::new(), 0, 0);
+    for line in text.lines() {
+        if let Some(a) = value(line, "user_agent_string:") {
+            agent = a;
+        } else if let Some(family) = value(line, "family:") {
+            // Other is what the library calls nothing.
+            let told = agents
+                .facts(&agent)
+                .os
+                .clone()
+                .unwrap_or_else(|| "Other".to_owned());
+            all += 1;
+            right += usize::from(told == family || agent.len() > crate::limits::AGENT_BYTES_MAX);
+        }
+    }
+    println!("operating systems: {right} of {all}");
+    assert!(all > 400 && right * 100 >= all * 97, "{right} of {all}");
+}

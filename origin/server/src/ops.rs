@@ -169,6 +169,31 @@ impl Ops {
         )
     }
 
+    /// Whether a later note says that the letter was taken in.
+    async fn is_settled(&self, p: u32, r: &StoredRecord) -> Result<bool, Problem> {
+        let id = format!("{p}/{}", r.offset);
+        let mut from = r.offset + 1;
+        loop {
+            let part = self
+                .log
+                .read(DEAD, p, from, LETTERS_MAX, 8 << 20)
+                .await
+                .map_err(|e| port(&e))?;
+            let Some(last) = part.last() else {
+                return Ok(false);
+            };
+            from = last.offset + 1;
+            let notes = |x: &StoredRecord| {
+                x.record
+                    .header(SETTLED)
+                    .is_some_and(|v| v.as_ref() == id.as_bytes())
+            };
+            if part.iter().any(notes) {
+                return Ok(true);
+            }
+        }
+    }
+
     /// Notes beside a letter that it was taken in, so that it is neither shown as open nor taken in again.
     async fn settled(&self, p: u32, id: &str) -> Result<(), Problem> {
         let note = Record::new(id.as_bytes().to_vec(), Vec::new())
@@ -276,6 +301,12 @@ async fn replay_one(
 ) -> Answer {
     ops.admin(&headers)?;
     let letter = ops.find(&p, &o).await?;
+    if ops.is_settled(letter.0, &letter.1).await? {
+        return Err(
+            Problem::conflict(format!("dead letter {p}/{o}"), "was taken in before")
+                .remedy("nothing is left to do; its events are in the log"),
+        );
+    }
     Ok(axum::Json(ops.again(vec![letter]).await?).into_response())
 }
 

@@ -882,3 +882,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn every_path_of_the_openapi_document_is_served() {
+    let document: Value = serde_json::from_str(include_str!("../../../openapi.json")).unwrap();
+    let s = Stores::new();
+    let c = collector(&s).await;
+    let paths = document["paths"].as_object().unwrap();
+    for envelope in Envelope::FOREIGN {
+        let path = format!("/v1/events/{}", envelope.name());
+        assert!(paths.contains_key(&path), "{path} is not described");
+    }
+    for path in paths.keys() {
+        let (status, _) = post(&c, path, &[], "{}".to_owned()).await;
+        assert_eq!(status, 400, "{path}: neither sender nor brand, or no event");
+    }
+}
