@@ -59,6 +59,9 @@ enum Command {
         /// On free ports and an empty store: walk the path of a story once, then stop
         #[arg(long)]
         check: bool,
+        /// Real servers instead of the embedded stores
+        #[arg(long, value_delimiter = ',')]
+        stack: Vec<up::Part>,
     },
     /// Measures what was promised, and writes docs/FIGURES.md
     Bench {
@@ -93,8 +96,14 @@ fn run(command: Command) -> Result<()> {
             true => Ok(()),
             false => bail!("not everything held: the failed steps are above"),
         },
-        Command::Up { check: false } => up::up(&workspace),
-        Command::Up { check: true } => up::check(&workspace),
+        Command::Up { check, stack } => {
+            let parts = stack.into_iter().collect();
+            if check {
+                up::check(&workspace, &parts)
+            } else {
+                up::up(&workspace, &parts)
+            }
+        }
         Command::Bench { json, only } => bench::run(&workspace, json, &only),
     }
 }

@@ -16,8 +16,8 @@ use crate::workspace::Workspace;
 
 /// What the edges and the npm package are compiled for.
 const TARGETS: &[&str] = &["wasm32-unknown-unknown", "wasm32-wasip2"];
-/// Debian packages, by the program that shows they are there; tests need these.
-const FOR_TESTS: &[&str] = &["chromium", "redis-server"];
+/// Debian packages that tests need (Maven brings Java); each has a program that shows it is there, see [`program`].
+const FOR_TESTS: &[&str] = &["chromium", "redis-server", "maven"];
 /// And these only the benchmarks.
 const FOR_BENCH: &[&str] = &["wrk", "prometheus"];
 
@@ -32,8 +32,8 @@ pub type Tool = (
 pub const RUST: Tool = ("tools-rust", "Rust's WebAssembly targets", rust_targets);
 /// workerd, binaryen, wrangler and Chromium's driver.
 pub const NPM: Tool = ("tools-npm", "JavaScript packages", npm_packages);
-/// Chromium and Redis.
-pub const DEBIAN: Tool = ("tools-debian", "Chromium and Redis", test_packages);
+/// Chromium, Redis, and Maven, which fetches Kafka.
+pub const DEBIAN: Tool = ("tools-debian", "Chromium, Redis, Maven", test_packages);
 /// The check of dependencies.
 pub const DENY: Tool = ("tools-deny", "cargo-deny", cargo_deny);
 const BENCH: Tool = ("tools-bench", "wrk and Prometheus", bench_packages);
@@ -185,8 +185,16 @@ fn absent<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     packages
         .iter()
         .copied()
-        .filter(|package| !on_path(package))
+        .filter(|package| !on_path(program(package)))
         .collect()
+}
+
+/// The program by which a package is known to be there.
+fn program(package: &str) -> &str {
+    match package {
+        "maven" => "mvn",
+        same => same,
+    }
 }
 
 fn on_path(program: &str) -> bool {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::limits::{
     ASK_TIMEOUT, FETCH_PARTITION_BYTES, FETCH_WAIT_MS, MESSAGE_BYTES_MAX, PREFETCH_KB,
@@ -124,6 +124,10 @@ impl ClientContext for Voice {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // A reader that has read everything is not in trouble.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         self.warn(&error.to_string(), reason);
     }
 }

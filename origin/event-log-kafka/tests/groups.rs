@@ -75,6 +75,15 @@ async fn member_of_another_process() {
 
 struct Killed(Child);
 
+impl Killed {
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.0.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+}
+
 impl Drop for Killed {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -100,6 +109,11 @@ async fn a_killed_process_loses_its_partitions_within_its_session() {
         .unwrap();
     let other = Killed(other);
     owns(&member, "shared", |own| own.len() == 2).await;
+    // Paused for longer than its session, it is replaced; resumed, it gets a share again.
+    other.signal("STOP");
+    owns(&member, "after the stop", |own| own.len() == 4).await;
+    other.signal("CONT");
+    owns(&member, "after it went on", |own| own.len() == 2).await;
     let begun = Instant::now();
     drop(other);
     owns(&member, "after the kill", |own| own.len() == 4).await;

@@ -261,7 +261,14 @@ impl Kafka {
         let output = Command::new("java")
             .args(["-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp"])
             .arg(self.class_path())
-            .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
+            .args([
+                "kafka.tools.StorageTool",
+                "format",
+                "--ignore-formatted",
+                "-t",
+                CLUSTER_ID,
+                "-c",
+            ])
             .arg(home.join("server.properties"))
             .output()?;
         if !output.status.success() {

@@ -8,6 +8,7 @@
 
 pub mod kafka;
 mod process;
+pub mod redis;
 
 use std::fmt;
 use std::net::TcpListener;

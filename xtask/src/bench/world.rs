@@ -26,6 +26,7 @@ use crate::progress::Step;
 use crate::up::config::{self, Configuration};
 use crate::up::http::{Answer, send};
 use crate::up::program::Program;
+use crate::up::stack::Stack;
 use crate::up::{Ports, secrets};
 use crate::workspace::Workspace;
 
@@ -88,7 +89,13 @@ impl World {
             file,
             edge_brands,
             brand,
-        } = config::write(mediaflow(), &folder.join("data"), Ports::default(), cms_at)?;
+        } = config::write(
+            mediaflow(),
+            &folder.join("data"),
+            Ports::default(),
+            cms_at,
+            &Stack::default(),
+        )?;
 
         let mut command = mediaflow();
         command

@@ -96,7 +96,7 @@ const STEPS: &[GateStep] = &[
     ("wasm", "building the npm package", Gate::wasm),
     ("programs", "building the programs", Gate::programs),
     ("build", "building the tests", Gate::build),
-    ("debian", "Chromium and Redis", Gate::debian),
+    ("debian", "Chromium, Redis, Maven", Gate::debian),
     ("test", "Rust tests", Gate::test),
     ("js", "JavaScript tests", Gate::js),
     ("licences", "licences, bans and sources", Gate::licences),

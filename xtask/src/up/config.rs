@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Ports;
+use super::stack::Stack;
 
 /// The front page that every brand has.
 pub const SURFACE: &str = "home";
@@ -35,6 +36,7 @@ pub fn write(
     data: &Path,
     ports: Ports,
     cms: SocketAddr,
+    stack: &Stack,
 ) -> Result<Configuration> {
     let Ports {
         origin, native, kv, ..
@@ -44,8 +46,8 @@ pub fn write(
         format!("edge_listen = \"127.0.0.1:{native}\""),
         format!("kv_listen = \"127.0.0.1:{kv}\""),
         format!("front_rebuild_s = {FRONT_REBUILD_S}"),
-        "event_log = \"embedded:db\"".into(),
-        "state_store = \"embedded:db\"".into(),
+        format!("event_log = \"{}\"", stack.event_log()),
+        format!("state_store = \"{}\"", stack.state_store()),
         "blob_store = \"embedded:db\"".into(),
     ];
     mediaflow

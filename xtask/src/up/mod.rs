@@ -6,6 +6,8 @@
 //!                                              └─► mediaflow-edge-host (the same KV)
 //! ```
 //!
+//! With `--stack kafka,redis` a real broker and a real Redis run beside it, and the origin keeps its log and its state there.
+//!
 //! Everything listens on 127.0.0.1. `up` stays until Ctrl-C; `up --check` takes free ports and an
 //! empty store, walks the product once and leaves. Only processes started here are stopped.
 
@@ -14,6 +16,7 @@ pub(crate) mod config;
 pub(crate) mod http;
 pub(crate) mod program;
 pub(crate) mod secrets;
+pub(crate) mod stack;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -31,6 +34,8 @@ use crate::workspace::Workspace;
 use config::{Configuration, SURFACE};
 use program::Program;
 use secrets::{ADMIN_TOKEN, Variables};
+pub use stack::Part;
+use stack::{Parts, Stack};
 
 /// How often `up` looks whether everything still runs.
 const WATCH: Duration = Duration::from_millis(500);
@@ -57,6 +62,7 @@ struct Plan {
     /// Fixed ports, so that a bookmark stays good; 0 takes free ones.
     ports: Ports,
     variables: Variables,
+    parts: Parts,
 }
 
 /// One port for each listener.
@@ -86,6 +92,8 @@ struct Running {
     programs: Vec<Program>,
     addresses: Addresses,
     brand: String,
+    /// Fields drop after `drop` has stopped the programs.
+    _stack: Stack,
 }
 
 impl Drop for Running {
@@ -95,14 +103,19 @@ impl Drop for Running {
 }
 
 /// Builds and starts everything, prints where it is, and stays until Ctrl-C or SIGTERM.
-pub fn up(workspace: &Workspace) -> Result<()> {
+pub fn up(workspace: &Workspace, parts: &Parts) -> Result<()> {
+    let suffix = stack::suffix(parts);
     let plan = Plan {
-        data: workspace.at("var"),
+        data: match suffix {
+            "" => workspace.at("var"),
+            _ => workspace.at(&format!("var/stack{suffix}")),
+        },
         logs: workspace.at("var/log"),
         ports: PORTS,
         variables: secrets::load_or_create(&workspace.at("var/dev.env"))?,
+        parts: parts.clone(),
     };
-    build(workspace)?;
+    build(workspace, parts)?;
     let mut running = start(workspace, &plan)?;
     print_ways_in(&running, &plan);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -125,8 +138,8 @@ pub fn up(workspace: &Workspace) -> Result<()> {
 }
 
 /// The same on free ports and an empty store: walks the path of a story, then stops everything.
-pub fn check(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.output("up-check");
+pub fn check(workspace: &Workspace, parts: &Parts) -> Result<()> {
+    let folder = workspace.output(&format!("up-check{}", stack::suffix(parts)));
     if folder.exists() {
         fs::remove_dir_all(&folder)
             .with_context(|| format!("cannot empty {}", folder.display()))?;
@@ -136,8 +149,9 @@ pub fn check(workspace: &Workspace) -> Result<()> {
         logs: folder.join("log"),
         ports: Ports::default(),
         variables: secrets::load_or_create(&folder.join("dev.env"))?,
+        parts: parts.clone(),
     };
-    build(workspace)?;
+    build(workspace, parts)?;
     let running = start(workspace, &plan)?;
     let replay = || {
         let mut command = mediaflow(workspace);
@@ -158,11 +172,15 @@ pub fn check(workspace: &Workspace) -> Result<()> {
 }
 
 /// What has to be built, in the order in which one waits least.
-fn build(workspace: &Workspace) -> Result<()> {
-    let mut progress = Progress::new(5, workspace.output("xtask-logs"));
-    for (slug, name, work) in [
-        tools::RUST,
-        tools::NPM,
+fn build(workspace: &Workspace, parts: &Parts) -> Result<()> {
+    let mut steps = vec![tools::RUST, tools::NPM];
+    if !parts.is_empty() {
+        steps.push(tools::DEBIAN);
+    }
+    if parts.contains(&Part::Kafka) {
+        steps.push(("up-kafka", "Apache Kafka", stack::broker as _));
+    }
+    steps.extend([
         (
             "up-worker",
             "building the worker",
@@ -178,7 +196,9 @@ fn build(workspace: &Workspace) -> Result<()> {
             "building the origin and the component's host",
             programs as _,
         ),
-    ] {
+    ]);
+    let mut progress = Progress::new(steps.len(), workspace.output("xtask-logs"));
+    for (slug, name, work) in steps {
         let step = progress.begin(slug, name);
         step.clear();
         let outcome: Result<String> = work(workspace, &step);
@@ -201,6 +221,7 @@ fn programs(workspace: &Workspace, step: &crate::progress::Step) -> Result<Strin
 }
 
 fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
+    let stack = Stack::start(workspace, &plan.parts, &plan.data)?;
     let log = |name: &str| plan.logs.join(format!("{name}.log"));
 
     let mut cms = Program::start(
@@ -224,6 +245,7 @@ fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
         &plan.data,
         plan.ports,
         cms.address("cms")?,
+        &stack,
     )?;
 
     let mut origin = Program::start(
@@ -270,6 +292,7 @@ fn start(workspace: &Workspace, plan: &Plan) -> Result<Running> {
             workerd: workerd_address,
             spin: spin_address,
         },
+        _stack: stack,
     })
 }
 
