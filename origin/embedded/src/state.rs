@@ -11,7 +11,7 @@ use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
 use mediaflow_ports::{
     Commit, Entry, Expect, Fence, Offset, OnlineStore, OutboxRecord, PortError, PortErrorKind,
-    PortResult, Progress, Require, StateStore, Summary, Write,
+    PortResult, Progress, Require, StateStore, Summary, ViewUsage, Write,
 };
 use tokio::sync::watch;
 
@@ -128,6 +128,10 @@ impl StateStore for EmbeddedState {
         self.run(move |inner| inner.sweep(max)).await
     }
 
+    async fn usage(&self) -> PortResult<Vec<ViewUsage>> {
+        self.run(Inner::usage).await
+    }
+
     fn summary(&self) -> Summary {
         self.inner.core.summary("state_store")
     }
@@ -184,6 +188,24 @@ impl Inner {
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
         views.insert(name.to_owned(), opened.clone());
         Ok(opened)
+    }
+
+    /// Versions not yet compacted away count as entries.
+    fn usage(&self) -> PortResult<Vec<ViewUsage>> {
+        let mut all = Vec::new();
+        for name in self.core.db.list_keyspace_names() {
+            let Some(view) = name.strip_prefix(VIEW_PREFIX) else {
+                continue;
+            };
+            let keyspace = self.view_for_write(view)?;
+            all.push(ViewUsage {
+                view: view.to_owned(),
+                entries: keyspace.approximate_len() as u64,
+                bytes: keyspace.disk_space(),
+                estimated: true,
+            });
+        }
+        Ok(all)
     }
 
     fn live(&self, view: &Keyspace, key: &[u8], now_ms: i64) -> PortResult<Option<Bytes>> {

@@ -1,6 +1,6 @@
 //! Which state belongs to which partition, for state stores of many nodes: the services' tables, put together.
 
-use mediaflow_features::declare::{Placement as Folded, VIEWS};
+use mediaflow_features::declare::plans;
 use mediaflow_ingest::{intake, ugc, webhook};
 use mediaflow_ports::{Layout, ViewPlan};
 use mediaflow_publisher::archive;
@@ -23,17 +23,8 @@ const BY_KEY_ONLY: [ViewPlan; 8] = [
 /// The layout of the whole product. Content, rules and what editors do are committed across keys of all kinds, so
 /// they are not placed; what is folded from events lies with the partition of its event.
 pub fn layout(partitions: u32) -> Layout {
-    let folded: Vec<ViewPlan> = VIEWS
-        .iter()
-        .map(|view| match view.placement {
-            // As many as there are readers, and never listed by the folds.
-            Folded::ReaderKey => ViewPlan::by_key(view.name).unscanned(),
-            Folded::PartitionPrefix => ViewPlan::by_prefix(view.name),
-            Folded::Global => ViewPlan::global(view.name),
-        })
-        .collect();
     Layout::new(partitions)
-        .views(&folded)
+        .views(&plans())
         .views(&BY_KEY_ONLY)
         .partitioned(mediaflow_features::CONSUMER)
 }

@@ -37,8 +37,10 @@ pub(crate) fn answer(place: &str, doing: &str, error: RedisError) -> PortError {
             PortErrorKind::Invalid,
             "use a redis:// uri; TLS is not built in",
         ),
-        // A script that fails is a defect; asking again would not help.
-        (Some("ERR"), _) => (PortErrorKind::Corrupt, "it must be version 7 or newer"),
+        // Of a command or script that it does not know; asking again would not help.
+        (Some("ERR"), _) if error.detail().is_some_and(|why| why.contains("nknown")) => {
+            (PortErrorKind::Corrupt, "it must be redis 7 or newer")
+        }
         _ => (PortErrorKind::Unavailable, "check that it runs, then retry"),
     };
     PortError::new(kind, format!("{place}: cannot {doing}; {remedy}")).with_source(error)

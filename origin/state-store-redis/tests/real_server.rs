@@ -368,9 +368,9 @@ async fn views_are_weighed() {
     assert_eq!((exact.entries, exact.estimated), (500, false));
     assert!((500_000..900_000).contains(&exact.bytes), "{exact:?}");
     let sampled = of("placed.key");
-    // The marks of 500 commits are among the keys sampled, so a third of 100 samples counts: ± 5 standard errors.
+    // The marks of 500 commits are among the keys sampled, so a third of 100 samples counts: a standard error is 70.
     assert!(
-        sampled.estimated && (200..900).contains(&sampled.entries),
+        sampled.estimated && (100..1_000).contains(&sampled.entries),
         "{sampled:?}"
     );
 }

@@ -26,7 +26,7 @@ pub use consumers::{CONSUMERS, Consumer, Need};
 pub use value::{Value, ValueType};
 pub use views::{
     Placement, VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_CONSUMERS, VIEW_DEFINITIONS, VIEW_ITEM,
-    VIEW_REACH, VIEW_SEEN, VIEW_TOP, VIEWS, View,
+    VIEW_REACH, VIEW_SEEN, VIEW_TOP, VIEWS, View, plans,
 };
 pub use window::Window;
 

@@ -1,5 +1,6 @@
 //! The views of the state store that the folds write, for whoever places or bounds them.
 
+use mediaflow_ports::ViewPlan;
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
 use std::time::Duration;
 
@@ -132,3 +133,17 @@ pub const VIEWS: &[View] = &[
     ),
     view(VIEW_CONSUMERS, Placement::Global, None, "what models read"),
 ];
+
+/// The same table for state stores of many nodes.
+#[must_use]
+pub fn plans() -> Vec<ViewPlan> {
+    VIEWS
+        .iter()
+        .map(|view| match view.placement {
+            // As many as there are readers, and never listed by the folds.
+            Placement::ReaderKey => ViewPlan::by_key(view.name).unscanned(),
+            Placement::PartitionPrefix => ViewPlan::by_prefix(view.name),
+            Placement::Global => ViewPlan::global(view.name),
+        })
+        .collect()
+}

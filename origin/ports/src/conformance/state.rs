@@ -13,6 +13,11 @@ pub async fn state_store(fixture: &dyn StateFixture) {
     writes_are_read_back(&store).await;
     the_later_of_two_writes_wins(&store).await;
     scans_page_through_a_prefix(&store).await;
+    scans_know_any_bytes(&store).await;
+    large_commits_are_whole(&store).await;
+    what_is_over_is_not_read(&store, fixture).await;
+    numbers_are_exact(&store).await;
+    refusals_come_in_order(&store).await;
     values_expire(&store, fixture).await;
     sweeps_remove_only_what_expired(&store, fixture).await;
     a_replayed_offset_changes_nothing(&store).await;
@@ -121,6 +126,144 @@ async fn scans_page_through_a_prefix(store: &Arc<dyn StateStore>) {
         27,
         "no prefix is all"
     );
+}
+
+async fn scans_know_any_bytes(store: &Arc<dyn StateStore>) {
+    let keys: [&[u8]; 7] = [
+        b"\x00",
+        b"\x00\x00",
+        b"*[a-z]?\\",
+        b"a|b:c",
+        b"\xfe\xff\xff",
+        b"\xff",
+        b"\xff\xff\x00",
+    ];
+    let mut commit = Commit::new();
+    for key in keys {
+        commit = commit.put("bytes", key.to_vec(), key.to_vec());
+    }
+    answered(store.commit(commit).await);
+    let found = async |prefix: &[u8], after: Option<&[u8]>| -> Vec<Bytes> {
+        let page = answered(store.scan("bytes", prefix, after, 100).await);
+        assert!(page.iter().all(|entry| entry.key == entry.value));
+        page.into_iter().map(|entry| entry.key).collect()
+    };
+    assert_eq!(found(b"", None).await, keys, "in byte order");
+    assert_eq!(found(b"\xff", None).await, keys[5..]);
+    assert_eq!(found(b"\xfe\xff", None).await, keys[4..5]);
+    assert_eq!(found(b"*", None).await, keys[2..3], "no pattern");
+    assert_eq!(found(b"", Some(b"\x00")).await, keys[1..]);
+    assert!(found(b"a", Some(b"b")).await.is_empty(), "after the prefix");
+    assert_eq!(found(b"a", Some(b"A")).await, keys[3..4], "before it");
+}
+
+async fn large_commits_are_whole(store: &Arc<dyn StateStore>) {
+    const KEYS: u32 = 5_000;
+    let key = |n: u32| n.to_be_bytes().to_vec();
+    let mut commit = Commit::new();
+    for n in 0..KEYS {
+        commit = commit.put("large", key(n), "v").emit("large", key(n), "w");
+    }
+    answered(store.commit(commit).await);
+    let keys: Vec<Bytes> = (0..KEYS).map(|n| Bytes::from(key(n))).collect();
+    let found = answered(store.multi_get("large", &keys).await);
+    assert!(found.iter().all(Option::is_some), "every value is there");
+    let work = answered(store.outbox_read("large", 10_000).await);
+    assert!(work.iter().map(|w| &w.key).eq(&keys), "all work, in order");
+    let ids: Vec<u64> = work.iter().map(|w| w.id).collect();
+    answered(store.outbox_ack("large", &ids).await);
+    let mut commit = Commit::new();
+    for n in 0..KEYS - 1 {
+        commit = commit.delete("large", key(n));
+    }
+    answered(store.commit(commit).await);
+    let left = answered(store.scan("large", b"", None, 10_000).await);
+    assert_eq!(left.len(), 1, "and can all be deleted at once");
+}
+
+async fn what_is_over_is_not_read(store: &Arc<dyn StateStore>, fixture: &dyn StateFixture) {
+    answered(
+        store
+            .commit(
+                Commit::new()
+                    .put("over", "k", "v")
+                    .put("over", "early", "v"),
+            )
+            .await,
+    );
+    let past = fixture.now_ms() - 60_000;
+    let commit = Commit::new()
+        .put_until("over", "k", "late", past)
+        .put_until("over", "early", "v", -1)
+        .put_until("over", "epoch", "v", 0);
+    answered(store.commit(commit).await);
+    for key in ["k", "early", "epoch"] {
+        assert_eq!(
+            read(store, "over", key).await,
+            None,
+            "{key} was over when written"
+        );
+    }
+    assert!(answered(store.scan("over", b"", None, 10).await).is_empty());
+}
+
+async fn numbers_are_exact(store: &Arc<dyn StateStore>) {
+    // Neighbours that a double cannot tell apart.
+    const LARGE: u64 = (1 << 60) + 1;
+    let fenced = |epoch| Commit::new().fenced("exact", epoch);
+    answered(store.commit(fenced(LARGE)).await);
+    refused(
+        store.commit(fenced(LARGE - 1)).await,
+        PortErrorKind::Fenced,
+        "an epoch older by one",
+    );
+    refused(
+        store.commit(fenced(9)).await,
+        PortErrorKind::Fenced,
+        "a much older epoch",
+    );
+    answered(store.commit(fenced(LARGE + 1)).await);
+    assert_eq!(answered(store.claim("exact").await), LARGE + 2);
+    let advance = |from, to| Commit::new().advance("exact", "events", 0, from, to);
+    answered(store.commit(advance(0, LARGE)).await);
+    refused(
+        store.commit(advance(LARGE - 1, LARGE)).await,
+        PortErrorKind::Conflict,
+        "an offset off by one",
+    );
+    answered(store.commit(advance(LARGE, LARGE + 1)).await);
+    assert_eq!(
+        answered(store.progress("exact", "events", 0).await),
+        LARGE + 1
+    );
+}
+
+async fn refusals_come_in_order(store: &Arc<dyn StateStore>) {
+    answered(store.commit(Commit::new().fenced("order", 5)).await);
+    let commit = |epoch, from| {
+        Commit::new()
+            .fenced("order", epoch)
+            .advance("order", "events", 0, from, from + 1)
+            .require("order", "k", Expect::Exactly(Bytes::from("never")))
+            .put("order", "k", "v")
+            .emit("order", "k", "v")
+    };
+    refused(
+        store.commit(commit(4, 7)).await,
+        PortErrorKind::Fenced,
+        "the fence first",
+    );
+    for from in [7, 0] {
+        refused(
+            store.commit(commit(6, from)).await,
+            PortErrorKind::Conflict,
+            "then progress, then preconditions",
+        );
+    }
+    answered(store.commit(Commit::new().fenced("order", 5)).await);
+    assert_eq!(answered(store.progress("order", "events", 0).await), 0);
+    assert_eq!(read(store, "order", "k").await, None);
+    assert!(answered(store.outbox_read("order", 1).await).is_empty());
 }
 
 async fn values_expire(store: &Arc<dyn StateStore>, fixture: &dyn StateFixture) {
