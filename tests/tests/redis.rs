@@ -9,8 +9,8 @@ use mediaflow_ports::{Entry, EventLog, Layout, Record, StateStore, partition_of}
 use mediaflow_shared::event::{Event, EventType};
 use mediaflow_shared::id::{ContentId, Pseudonym};
 use mediaflow_shared::time::Timestamp;
-use mediaflow_state_store_redis::testing::{Cluster, Server, present};
 use mediaflow_state_store_redis::{RedisConfig, RedisState};
+use mediaflow_test_servers::redis::{Redis, RedisCluster, present};
 use mediaflow_tests::{event, now_ms, until};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -154,7 +154,7 @@ async fn a_flushed_redis_is_rebuilt_from_the_log() {
     if !present("a_flushed_redis_is_rebuilt_from_the_log") {
         return;
     }
-    let server = Server::start(&[]);
+    let server = Redis::start(&[]);
     let evening = Evening::begin().await;
     let state: Arc<dyn StateStore> = open(&server.uri("")).await;
     let folding = evening.fold(state.clone()).await;
@@ -177,7 +177,7 @@ async fn redis_killed_under_the_folds_loses_and_doubles_nothing() {
     if !present("redis_killed_under_the_folds_loses_and_doubles_nothing") {
         return;
     }
-    let mut server = Server::start(&[]);
+    let mut server = Redis::start(&[]);
     let evening = Evening::begin().await;
     let state: Arc<dyn StateStore> = open(&server.uri("")).await;
     let folding = evening.fold(state.clone()).await;
@@ -203,7 +203,7 @@ async fn a_cluster_folds_the_same_bytes() {
     if !present("a_cluster_folds_the_same_bytes") {
         return;
     }
-    let cluster = Cluster::start();
+    let cluster = RedisCluster::start();
     let evening = Evening::begin().await;
     evening.append(0, 4_000).await;
     let state: Arc<dyn StateStore> = open(&cluster.uri("")).await;

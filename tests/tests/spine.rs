@@ -3,7 +3,7 @@
 
 use mediaflow_shared::event::EventType;
 use mediaflow_shared::id::ContentId;
-use mediaflow_state_store_redis::testing as redis;
+use mediaflow_test_servers::redis::{self, Redis};
 use mediaflow_tests::{
     EDITOR, Feed, Origin, Reader, Setup, TOKEN, content_id, event, raw_item, until,
 };
@@ -59,7 +59,7 @@ async fn the_same_path_with_state_in_redis() {
     if !redis::present("the_same_path_with_state_in_redis") {
         return;
     }
-    let server = redis::Server::start(&[]);
+    let server = Redis::start(&[]);
     let state = format!("state_store = \"{}\"", server.uri("/1"));
     walk(&Setup::default().head(&state)).await;
     let keys: u32 = server.cli(&["-n", "1", "dbsize"]).trim().parse().unwrap();

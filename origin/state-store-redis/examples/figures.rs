@@ -1,6 +1,7 @@
 //! Figures of the Redis state store on this machine: `cargo run --release -p mediaflow-state-store-redis --example figures`.
 //!
-//! Prints one JSON object a line. The servers run on loopback with `appendfsync always`, beside the load on the same cores.
+//! Prints one JSON object a line. Rates tell of the machine and what else it does; processor time per update does not.
+//! The servers run on loopback with `appendfsync always`, beside the load on the same cores.
 #![expect(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mediaflow_ports::{Commit, Layout, StateStore, ViewPlan, partition_of};
-use mediaflow_state_store_redis::testing::{Cluster, Server, present};
 use mediaflow_state_store_redis::{RedisConfig, RedisState};
+use mediaflow_test_servers::redis::{Redis, RedisCluster, present};
 
 const PARTITIONS: u32 = 8;
 const RUN: Duration = Duration::from_secs(10);
@@ -24,28 +25,18 @@ async fn main() {
         return;
     }
     for (updates, bytes) in [(200, 1_000), (1_000, 1_000), (5_000, 1_000), (200, 300)] {
-        let server = Server::start(&[]);
-        commits("server", open(&server.uri("")).await, updates, bytes, false).await;
+        let server = Redis::start(&[]);
+        let store = open(&server.uri("")).await;
+        commits("server", &[&server], store, (updates, bytes), false).await;
     }
-    let server = Server::start(&[]);
-    commits(
-        "server, with outbox",
-        open(&server.uri("")).await,
-        200,
-        1_000,
-        true,
-    )
-    .await;
+    let server = Redis::start(&[]);
+    let store = open(&server.uri("")).await;
+    commits("server, with outbox", &[&server], store, (200, 1_000), true).await;
     drop(server);
-    let cluster = Cluster::start();
-    commits(
-        "cluster of 3",
-        open(&cluster.uri("")).await,
-        200,
-        1_000,
-        false,
-    )
-    .await;
+    let cluster = RedisCluster::start();
+    let store = open(&cluster.uri("")).await;
+    let nodes: Vec<&Redis> = cluster.nodes.iter().collect();
+    commits("cluster of 3", &nodes, store, (200, 1_000), false).await;
     drop(cluster);
     for bytes in [300, 640, 1_000] {
         memory("plain", bytes).await;
@@ -81,8 +72,42 @@ fn readers(partition: u32, count: usize) -> Vec<Bytes> {
         .collect()
 }
 
+/// Processor time of the servers so far, seconds.
+fn server_cpu_s(servers: &[&Redis]) -> f64 {
+    let of = |server: &&Redis| -> f64 {
+        let info = server.cli(&["info", "cpu"]);
+        let used = info.lines().filter_map(|line| line.split_once(':'));
+        let own = used.filter(|(name, _)| matches!(*name, "used_cpu_user" | "used_cpu_sys"));
+        own.filter_map(|(_, s)| s.trim().parse::<f64>().ok()).sum()
+    };
+    servers.iter().map(of).sum()
+}
+
+/// Processor time of this process so far, seconds.
+fn own_cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    // utime and stime in ticks of a hundredth.
+    fields[11..13]
+        .iter()
+        .map(|t| t.parse::<f64>().unwrap() / 100.0)
+        .sum()
+}
+
 /// Every partition commits as fast as it is answered.
-async fn commits(what: &str, store: Arc<RedisState>, updates: usize, bytes: usize, outbox: bool) {
+async fn commits(
+    what: &str,
+    servers: &[&Redis],
+    store: Arc<RedisState>,
+    (updates, bytes): (usize, usize),
+    outbox: bool,
+) {
+    let (served, own) = (server_cpu_s(servers), own_cpu_s());
     let begun = Instant::now();
     let work = (0..PARTITIONS).map(|partition| {
         let store = store.clone();
@@ -123,10 +148,16 @@ async fn commits(what: &str, store: Arc<RedisState>, updates: usize, bytes: usiz
     }
     took.sort_unstable();
     let seconds = begun.elapsed().as_secs_f64();
+    let each = |cpu_s: f64| cpu_s * 1e6 / (took.len() * updates) as f64;
+    let (served, own) = (
+        each(server_cpu_s(servers) - served),
+        each(own_cpu_s() - own),
+    );
     let ms = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
         "{{\"figure\":\"commits\",\"on\":\"{what}\",\"updates\":{updates},\"bytes\":{bytes},\"commits_per_s\":{:.0},\
-         \"updates_per_s\":{:.0},\"ms_p50\":{:.1},\"ms_p99\":{:.1},\"ms_max\":{:.1}}}",
+         \"updates_per_s\":{:.0},\"ms_p50\":{:.1},\"ms_p99\":{:.1},\"ms_max\":{:.1},\
+         \"server_cpu_us_per_update\":{served:.1},\"client_cpu_us_per_update\":{own:.1}}}",
         took.len() as f64 / seconds,
         (took.len() * updates) as f64 / seconds,
         ms(0.5),
@@ -138,7 +169,7 @@ async fn commits(what: &str, store: Arc<RedisState>, updates: usize, bytes: usiz
 /// What Redis takes for a reader whose state expires.
 async fn memory(view: &str, bytes: usize) {
     const READERS: usize = 200_000;
-    let server = Server::start(&["--appendonly", "no"]);
+    let server = Redis::start(&["--appendonly", "no"]);
     let store = open(&server.uri("")).await;
     let used = || -> u64 {
         let info = server.cli(&["info", "memory"]);

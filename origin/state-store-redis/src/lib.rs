@@ -25,8 +25,6 @@ mod usage;
 mod wake;
 
 pub mod limits;
-#[cfg(feature = "testing")]
-pub mod testing;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mediaflow_ports::conformance::{self, Pending, StateFixture};
 use mediaflow_ports::{Clock as _, Commit, Layout, PortErrorKind, StateStore, SystemClock};
-use mediaflow_state_store_redis::testing::{Cluster, Server, present};
 use mediaflow_state_store_redis::{RedisConfig, RedisState};
+use mediaflow_test_servers::redis::{Redis, RedisCluster, present};
 
 async fn open(uri: &str, layout: Layout) -> RedisState {
     RedisState::open(RedisConfig::new(&uri.parse().unwrap(), None, layout).unwrap())
@@ -45,7 +45,7 @@ async fn the_redis_state_store_conforms() {
     if !present("the_redis_state_store_conforms") {
         return;
     }
-    let server = Server::start(&[]);
+    let server = Redis::start(&[]);
     let uri = server.uri("");
     conformance::state_store(&Fixture {
         uri: uri.clone(),
@@ -61,12 +61,12 @@ async fn a_cluster_of_three_conforms() {
     if !present("a_cluster_of_three_conforms") {
         return;
     }
-    let cluster = Cluster::start();
+    let cluster = RedisCluster::start();
     let (uri, layout) = (cluster.uri(""), Layout::new(4));
     conformance::state_store(&Fixture { uri, layout }).await;
     let (uri, layout) = (cluster.uri("&prefix=placed"), conformance::placed_layout());
     conformance::placed_state_store(&Fixture { uri, layout }).await;
-    let keys = |node: &Server| node.cli(&["dbsize"]).trim().parse::<u64>().unwrap();
+    let keys = |node: &Redis| node.cli(&["dbsize"]).trim().parse::<u64>().unwrap();
     assert!(
         cluster.nodes.iter().filter(|node| keys(node) > 0).count() > 1,
         "slots lie on several nodes"
@@ -119,7 +119,7 @@ async fn a_commit_whose_answer_was_lost_takes_effect_once() {
     if !present("a_commit_whose_answer_was_lost_takes_effect_once") {
         return;
     }
-    let server = Server::start(&[]);
+    let server = Redis::start(&[]);
     let proxy = Proxy::before(server.port);
     let store = open(&format!("redis://127.0.0.1:{}", proxy.port), Layout::new(2)).await;
     for n in 0..20_u64 {
@@ -145,7 +145,7 @@ async fn what_was_committed_survives_kill_nine() {
     if !present("what_was_committed_survives_kill_nine") {
         return;
     }
-    let mut server = Server::start(&[]);
+    let mut server = Redis::start(&[]);
     let store = Arc::new(open(&server.uri(""), Layout::new(2)).await);
     let committed = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let (writer, told) = (store.clone(), committed.clone());
@@ -219,7 +219,7 @@ async fn other_processes_are_woken_at_once() {
     if !present("other_processes_are_woken_at_once") {
         return;
     }
-    let server = Server::start(&[]);
+    let server = Redis::start(&[]);
     let (here, there) = (
         open(&server.uri(""), Layout::new(2)).await,
         open(&server.uri(""), Layout::new(2)).await,
@@ -245,7 +245,7 @@ async fn a_server_that_is_away_is_waited_for() {
     if !present("a_server_that_is_away_is_waited_for") {
         return;
     }
-    let mut server = Server::start(&[]);
+    let mut server = Redis::start(&[]);
     server.kill();
     let store = open(&server.uri(""), Layout::new(2)).await;
     assert!(store.summary().warn && store.summary().line.contains("not reachable"));
@@ -281,9 +281,9 @@ async fn settings_that_lose_state_are_warned_of() {
     if !present("settings_that_lose_state_are_warned_of") {
         return;
     }
-    let right = Server::start(&[]);
+    let right = Redis::start(&[]);
     assert!(!open(&right.uri(""), Layout::new(2)).await.summary().warn);
-    let wrong = Server::start(&[
+    let wrong = Redis::start(&[
         "--appendonly",
         "no",
         "--maxmemory",
@@ -304,7 +304,7 @@ async fn a_password_comes_from_the_environment_and_is_never_shown() {
     if !present("a_password_comes_from_the_environment_and_is_never_shown") {
         return;
     }
-    let server = Server::start(&["--requirepass", "hunter2"]);
+    let server = Redis::start(&["--requirepass", "hunter2"]);
     let config = |password| {
         RedisConfig::new(&server.uri("").parse().unwrap(), password, Layout::new(2)).unwrap()
     };
@@ -329,7 +329,7 @@ async fn state_laid_out_otherwise_is_refused() {
     if !present("state_laid_out_otherwise_is_refused") {
         return;
     }
-    let server = Server::start(&[]);
+    let server = Redis::start(&[]);
     let try_open = async |layout| {
         let config = RedisConfig::new(&server.uri("").parse().unwrap(), None, layout).unwrap();
         RedisState::open(config).await.err()
@@ -349,7 +349,7 @@ async fn views_are_weighed() {
     if !present("views_are_weighed") {
         return;
     }
-    let server = Server::start(&[]);
+    let server = Redis::start(&[]);
     let store = open(&server.uri(""), conformance::placed_layout()).await;
     let mut commit = Commit::new();
     for n in 0..500_u32 {
