@@ -89,8 +89,8 @@ pub const SPANS_MAX: usize = 24;
 pub const WATCHED_MAX: usize = 4;
 /// Countries per reader: home, work, and travels of a month.
 pub const COUNTRIES_MET_MAX: usize = 4;
-/// Brands per reader: twelve are a large house (S0-01); readers of more are rare.
-pub const BRANDS_MET_MAX: usize = 12;
+/// Brands per reader: a large house has twelve (S0-01), a reader three.
+pub const BRANDS_MET_MAX: usize = 8;
 /// A stay of so many seconds on an item is a long one.
 pub const LONG_READ_S: u32 = 60;
 /// So much of a video watched is all of it, percent: credits are seldom watched.

@@ -84,7 +84,22 @@ fn tile_of(tier: usize, at: Timestamp) -> u32 {
 impl<T: Tally, const N: usize> Tiles<T, N> {
     /// Adds `amounts` at `at`.
     pub fn add(&mut self, at: Timestamp, amounts: &[T; N]) {
-        for tier in 0..TIERS {
+        self.add_finely(at, amounts, amounts);
+    }
+
+    /// Adds `amounts` at `at`, of which only `fine` is read over minutes: the finest tier, which has most tiles, keeps
+    /// no more than that.
+    pub fn add_finely(&mut self, at: Timestamp, fine: &[T; N], amounts: &[T; N]) {
+        if fine.iter().any(|n| *n != T::default()) {
+            self.put(
+                0,
+                Tile {
+                    at: tile_of(0, at),
+                    sums: *fine,
+                },
+            );
+        }
+        for tier in 1..TIERS {
             self.put(
                 tier,
                 Tile {

@@ -3,9 +3,14 @@
 
 use bytes::Bytes;
 use mediaflow_embedded::Embedded;
-use mediaflow_features::declare::{VIEW_BRAND, VIEW_CLOCK, VIEW_ITEM, VIEW_REACH, VIEW_TOP};
+use mediaflow_features::declare::{
+    Entity, EntityState, VIEW_BRAND, VIEW_CLOCK, VIEW_ITEM, VIEW_REACH, VIEW_TOP, Value, ValueType,
+    Vocabulary, evaluate, of,
+};
+use mediaflow_features::keys;
 use mediaflow_features::{
-    BrandCounts, CONSUMER, FeatureDeps, ItemState, Reach, ReaderState, TOPIC_EVENTS, Top, run,
+    BrandCounts, BrandState, CONSUMER, FeatureDeps, ItemState, Reach, ReaderState, Replay,
+    TOPIC_EVENTS, Top, run,
 };
 use mediaflow_ports::{Commit, Record, partition_of};
 use mediaflow_shared::content::{CONTENT_VERSION, Content, Metadata, Nlp, TopicWeight};
@@ -360,4 +365,107 @@ async fn robots_never_count_and_anonymous_clicks_do() {
         []
     );
     folds.stop().await;
+}
+
+/// Who owns a partition is decided by the store alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_claims_last_commits_and_nothing_is_lost_or_doubled() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let events: Vec<Event> = (0..600).map(event).collect();
+    let first = start(&db).await;
+    append(&db, &events[..200]).await;
+    first.until_folded().await;
+    // A second process believes that all partitions are its own, too.
+    let second = start(&db).await;
+    for part in events[200..].chunks(50) {
+        append(&db, part).await;
+        tokio::time::sleep(Duration::from_millis(120)).await;
+    }
+    second.until_folded().await;
+    let fenced = |r: &Running| r.deps.metrics.snapshot().fenced;
+    assert!(fenced(&first) > 0, "the first one was shut out");
+    first.stop().await;
+    second.stop().await;
+    let again = start(&db).await;
+    again.until_folded().await;
+    again.stop().await;
+    assert_eq!(clicks(&db).await, 600);
+    let brands = db.state().scan(VIEW_BRAND, b"", None, 99).await.unwrap();
+    let mut all = BrandCounts::default();
+    for e in brands {
+        all.merge(&BrandCounts::decode(&e.value).unwrap());
+    }
+    let (counts, now) = (all, Timestamp(START_MS + 1_200_000));
+    let state = BrandState {
+        counts,
+        ..BrandState::default()
+    };
+    let values = evaluate(EntityState::Brand(&state), now, &Vocabulary::default());
+    let total = of(Entity::Brand)
+        .iter()
+        .position(|d| d.name == "events_total")
+        .unwrap();
+    assert_eq!(values[total], Value::Int(600));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_of_the_log_computes_what_was_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let folds = start(&db).await;
+    let events: Vec<Event> = (0..900).map(event).collect();
+    for part in events.chunks(60) {
+        append(&db, part).await;
+    }
+    folds.until_folded().await;
+    folds.stop().await;
+    let facts = |id: ContentId| {
+        let json = serde_json::to_vec(&article(id.0)).unwrap();
+        mediaflow_features::ItemFacts::of_json(&json).map(|(_, f)| f)
+    };
+    let mut compared = 0;
+    for p in 0..PARTITIONS {
+        let mut replay = Replay::new(p, Default::default());
+        let log = db.log();
+        let records = log.read(TOPIC_EVENTS, p, 0, 9_999, 1 << 24).await.unwrap();
+        for part in records.chunks(37) {
+            replay.fold(part, facts);
+        }
+        for (reader, mut state) in replay.readers().map(|(r, s)| (r, s.clone())) {
+            let stored = db.state().get(VIEW_READER, &reader.0).await.unwrap();
+            let stored = ReaderState::decode(&stored.unwrap()).unwrap();
+            // What was handed to the publisher when is not a matter of the log.
+            state.forget_published();
+            let mut online = stored;
+            online.forget_published();
+            assert_eq!(state, online);
+            compared += 1;
+        }
+        for (item, state) in replay.items() {
+            let key = keys::number(p, item.0);
+            let stored = db.state().get(VIEW_ITEM, &key).await.unwrap().unwrap();
+            assert_eq!(ItemState::decode(&stored).unwrap().encode(), state.encode());
+            compared += 1;
+        }
+    }
+    assert!(compared >= 40 + 25, "{compared}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feature_that_a_model_reads_and_nobody_declares_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let reads = [(Entity::Reader, "mood", ValueType::Count, 1)];
+    mediaflow_features::register_consumer(db.state().as_ref(), "model churn-3", &reads)
+        .await
+        .unwrap();
+    let deps = FeatureDeps::new(db.log(), db.state()).await.unwrap();
+    let (_stop, stopped) = watch::channel(false);
+    let error = run(deps, stopped).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.contains("model churn-3") && source.contains("reader.mood"),
+        "{source}"
+    );
 }

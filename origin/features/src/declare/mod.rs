@@ -11,6 +11,7 @@
 mod check;
 mod consumers;
 mod definitions;
+mod docs;
 mod value;
 mod views;
 mod window;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use check::{CheckError, Fingerprint, check, check_stored, fingerprints};
 pub use consumers::{CONSUMERS, Consumer, Need};
+pub use docs::page;
 pub use value::{Value, ValueType};
 pub use views::{
     Placement, VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_CONSUMERS, VIEW_DEFINITIONS, VIEW_ITEM,

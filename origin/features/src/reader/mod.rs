@@ -17,7 +17,7 @@ use crate::items::ItemFacts;
 use crate::seen::Seen;
 use taste::Taste;
 
-/// The state of one reader. Bounded: about 1.2 KB stored, a few hundred bytes for most.
+/// The state of one reader. Bounded: at most 1.5 KB stored, a few hundred bytes for most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReaderState {
     taste: Taste,
@@ -88,6 +88,11 @@ impl ReaderState {
     pub fn unversioned(mut self) -> Self {
         self.version = 0;
         self
+    }
+
+    /// Forgets which blob was handed to the publisher: a matter of commits, not of events.
+    pub fn forget_published(&mut self) {
+        self.taste.published = 0;
     }
 
     /// The last event, as event time.

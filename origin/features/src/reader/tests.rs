@@ -345,3 +345,76 @@ proptest! {
         }
     }
 }
+
+/// A reader who does everything, everywhere, without a pause, for two months.
+#[test]
+fn the_busiest_reader_stays_within_the_stated_size() {
+    let mut r = ReaderState::default();
+    let (mut largest, mut draw) = (0, numbers(7));
+    let brands: Vec<String> = (0..14).map(|n| format!("brand-{n}")).collect();
+    let countries = ["DE", "AT", "CH", "US", "FR", "IT"].map(crate::seen::letters);
+    let start = i64::from(START_MIN) * 60_000;
+    for n in 0..60_000u64 {
+        // Nights of eight hours; by day an event every five seconds or an hour of quiet.
+        let day_ms = (n / 1_000) as i64 * 86_400_000;
+        let within = (n % 1_000) as i64;
+        let pause = if within % 100 < 70 {
+            within * 5_000
+        } else {
+            within * 57_000
+        };
+        let mut e = event(EventType::ALL[(draw(19)) as usize], draw(300), 0);
+        if matches!(e.kind, EventType::Consent | EventType::Reset) {
+            e.kind = EventType::Read;
+        }
+        e.at = Timestamp(start + day_ms + pause);
+        e.brand = brands[draw(14) as usize].clone().into();
+        e.mute = Mute::Author(draw(1 << 24) as u32);
+        e.played = draw(2) == 0;
+        e.more = More {
+            dwell_s: Some(draw(600) as u32),
+            percent: Some(draw(101) as u8),
+            position_s: draw(9_000) as u32,
+            device: Some(draw(5) as u8),
+            country: countries[draw(6) as usize],
+            referrer: Some(draw(7) as u8),
+            slot: Some(draw(100) as u16),
+            revenue_micros: draw(90_000_000) as i64,
+            rating: Some(draw(500) as u16),
+            engagement: Some(draw(1_000_000) as u32),
+            surface: draw(1 << 32) as u32,
+            from_feed: true,
+            trainable: true,
+            outliers: 1,
+            traits: Some(crate::seen::Traits {
+                age_group: 3,
+                country: countries[0],
+                subscription: 4,
+                joined_day: 20_000,
+                language: countries[1],
+            }),
+            ad: None,
+        };
+        r.see(&e, Some(&about(draw(50) as usize, draw(50) as usize)));
+        if n % 250 == 249 {
+            let bytes = r.encode();
+            largest = largest.max(bytes.len());
+            assert_eq!(ReaderState::decode(&bytes).unwrap(), r);
+        }
+    }
+    let size = |pack: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        pack(&mut out);
+        out.len()
+    };
+    println!(
+        "largest: {largest} B; counters {}, of them tiles {}, sessions {}",
+        size(&|out| r.activity.pack(out)),
+        size(&|out| r.activity.tiles.pack(out)),
+        size(&|out| r.activity.sessions.pack(out)),
+    );
+    assert!(largest <= READER_BYTES_MAX, "{largest}");
+}
+
+/// What the documentation promises; a typical reader has a quarter of it.
+const READER_BYTES_MAX: usize = 1_536;
