@@ -18,6 +18,7 @@ pub mod body;
 pub mod health;
 pub mod metrics;
 pub mod observe;
+pub mod process;
 pub mod serve;
 
 pub use auth::Secret;

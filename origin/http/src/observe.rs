@@ -19,7 +19,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps a finished router: request id (a caller's own is kept when it is 1 to 64 of
 /// `[A-Za-z0-9._-]`), a structured log line with method, route pattern, status and duration, the
-/// metrics `http_requests_total` and `http_request_s`, problem documents for unknown paths and
+/// metrics `mediaflow_http_requests_total` and `mediaflow_http_request_seconds`, problem documents for unknown paths and
 /// methods, and a 500 problem for a handler that panics.
 ///
 /// Logged is the route's pattern, never the path, the query, a header or an address.
@@ -30,7 +30,7 @@ pub fn observe(router: Router, metrics: &Metrics) -> Router {
         &["method", "route", "status"],
     );
     let seconds = metrics.histogram_s(
-        "http_request_s",
+        "http_request_seconds",
         "Seconds until the response began.",
         &["route"],
     );
@@ -87,6 +87,41 @@ pub fn observe(router: Router, metrics: &Metrics) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(layer)
 }
+
+/// Wraps the router of a native edge: the histogram `mediaflow_feed_seconds` by rung of what carries a rung, and
+/// `mediaflow_edge_responses_total` by status. No id and no log line: an edge answers more often than anything else.
+pub fn observe_edge(router: Router, metrics: &Metrics) -> Router {
+    let seconds = metrics.histogram_s(
+        "feed_seconds",
+        "Seconds until the native edge answered with a feed, by rung of the ladder.",
+        &["rung"],
+    );
+    let seconds = RUNGS.map(|rung| seconds.with_label_values(&[rung]));
+    let responses = metrics.counter(
+        "edge_responses_total",
+        "Responses of the native edge by status.",
+        &["status"],
+    );
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let (seconds, responses) = (seconds.clone(), responses.clone());
+        async move {
+            let started = Instant::now();
+            let response = next.run(request).await;
+            let status = response.status();
+            responses.with_label_values(&[status.as_str()]).inc();
+            let rung = response.headers().get(RUNG).map(HeaderValue::as_bytes);
+            let rung = RUNGS.iter().position(|r| Some(r.as_bytes()) == rung);
+            if let Some(seconds) = rung.and_then(|rung| seconds.get(rung)) {
+                seconds.observe(started.elapsed().as_secs_f64());
+            }
+            response
+        }
+    }))
+}
+
+/// The header by which an edge tells the rung it served.
+const RUNG: HeaderName = HeaderName::from_static("mediaflow-rung");
+const RUNGS: [&str; 5] = ["0", "1", "2", "3", "4"];
 
 /// A closed set: a client can invent methods, and each label value costs memory for good.
 fn method_label(method: &axum::http::Method) -> &'static str {

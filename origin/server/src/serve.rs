@@ -14,7 +14,8 @@ use mediaflow_admin::{AdminConfig, AdminDeps, Tokens, admin_routes};
 use mediaflow_edge_core::Edge;
 use mediaflow_enrich::{Normalizer, Taxonomy};
 use mediaflow_features::FeatureDeps;
-use mediaflow_http::observe::observe;
+use mediaflow_http::observe::{observe, observe_edge};
+use mediaflow_http::process;
 use mediaflow_http::serve::{serve as serve_http, sleep_unless_stopped, until_signal};
 use mediaflow_http::{Health, Metrics, Secret, shutdown_channel};
 use mediaflow_ingest::collector::{
@@ -223,6 +224,7 @@ impl Process {
         let origin = observe(origin, &self.metrics);
         self.listen(listener, origin);
         self.housekeeping();
+        self.watch();
         announce("origin", origin_addr);
         Ok(())
     }
@@ -269,8 +271,7 @@ impl Process {
             Arc::new(Collector::open(door, clock.clone(), collector_config, &self.metrics).await?);
         collector.remember(&waiting);
         let tokens = Tokens::parse(&secret("MEDIAFLOW_ADMIN_TOKENS")?)?;
-        let (shown, signal) = (collector.clone(), self.shutdown.clone());
-        export::collector(&self.metrics, shown, signal, &mut self.tasks);
+        export::collector(&self.metrics, collector.clone());
         let mut router = Router::new();
         if self.has(Role::Ingest) {
             router = router.merge(collector::routes(collector.clone()));
@@ -413,12 +414,7 @@ impl Process {
 
     async fn features(&mut self) -> Result<()> {
         let deps = FeatureDeps::new(self.stores.log.clone(), self.stores.state.clone()).await?;
-        export::features(
-            &self.metrics,
-            deps.metrics.clone(),
-            self.shutdown.clone(),
-            &mut self.tasks,
-        );
+        export::features(&self.metrics, deps.metrics.clone());
         let signal = self.shutdown.clone();
         self.task(async move { Ok(mediaflow_features::run(deps, signal).await?) });
         Ok(())
@@ -426,12 +422,7 @@ impl Process {
 
     fn publisher(&mut self) -> Result<()> {
         let metrics = Arc::new(PublisherMetrics::default());
-        export::publisher(
-            &self.metrics,
-            metrics.clone(),
-            self.shutdown.clone(),
-            &mut self.tasks,
-        );
+        export::publisher(&self.metrics, metrics.clone());
         let deps = PublisherDeps {
             log: self.stores.log.clone(),
             state: self.stores.state.clone(),
@@ -467,8 +458,28 @@ impl Process {
         let platform = Arc::new(Native::new(self.stores.blobs.clone(), &url, &id)?);
         let edge = Arc::new(Edge::new(self.edge_config()?));
         announce("edge", listener.local_addr()?);
-        self.listen(listener, edge::routes(edge, platform));
+        self.listen(
+            listener,
+            observe_edge(edge::routes(edge, platform), &self.metrics),
+        );
         Ok(())
+    }
+
+    /// What is seen of the process and of the log from outside.
+    fn watch(&mut self) {
+        let Stores {
+            log, state, clock, ..
+        } = &self.stores;
+        process::export(&self.metrics, env!("CARGO_PKG_VERSION"), clock.now_ms());
+        // Two roles that are never both away: whoever collects sees a fold that is gone.
+        if self.has(Role::Ingest) || self.has(Role::Features) {
+            let (log, state, clock) = (log.clone(), state.clone(), clock.clone());
+            let (metrics, signal) = (self.metrics.clone(), self.shutdown.clone());
+            self.task(async move {
+                export::watch_lag(metrics, log, state, clock, signal).await;
+                Ok(())
+            });
+        }
     }
 
     /// Expired values and old log records go, in the background.

@@ -9,6 +9,9 @@ use crate::append::append_by_key;
 use crate::error::{IngestError, IngestResult};
 use crate::limits::SERVED_BATCH_MAX;
 
+/// Rungs of the ladder as labels; a number beyond counts as the last.
+const RUNGS: [&str; 5] = ["0", "1", "2", "3", "4"];
+
 impl Collector {
     /// Takes served records in: one MessagePack record, or an array of binary values each holding
     /// one. All or nothing; answers how many. Keyed by feed id, so that `replay` finds a record by
@@ -20,6 +23,7 @@ impl Collector {
     pub async fn take_served(&self, body: Bytes) -> IngestResult<usize> {
         let parts = frames(&body)?;
         let mut records = Vec::with_capacity(parts.len());
+        let mut told = Vec::with_capacity(parts.len());
         for (i, part) in parts.into_iter().enumerate() {
             let served = Served::decode(&part).map_err(|why| {
                 IngestError::malformed(
@@ -28,11 +32,24 @@ impl Collector {
                     "send records as this version of `shared` encodes them",
                 )
             })?;
+            told.push((served.brand, served.rung, served.front_age_s));
             records.push(Record::new(served.feed_id.into_bytes(), part));
         }
         let n = records.len();
         append_by_key(self.log.as_ref(), TOPIC_SERVED, records).await?;
         self.counters.served.inc_by(n as u64);
+        for (brand, rung, front_age_s) in told {
+            // Brands are a closed set in every real configuration; an edge's word alone makes no new label.
+            let known = self.config.brands.contains_key(&brand);
+            let brand = if known { brand.as_str() } else { "other" };
+            let rung = RUNGS[usize::from(rung).min(RUNGS.len() - 1)];
+            let labels = [brand, rung];
+            self.counters.rungs.with_label_values(&labels).inc();
+            self.counters
+                .front_age_s
+                .with_label_values(&[brand])
+                .observe(f64::from(front_age_s));
+        }
         Ok(n)
     }
 }

@@ -1,0 +1,204 @@
+//! Traces that follow an event from the edge to what is published: W3C trace context in, OpenTelemetry spans out.
+//!
+//! A `traceparent` comes with a request (header) or with an event (CloudEvents attribute), goes on in the header
+//! `traceparent` of the log's record, and every stage that handles the record adds a span to its trace with
+//! [`span`]. Only traces that are *sampled* (flag 01) leave anything: whoever starts a trace decides. Requests without
+//! one are sampled here, at the ratio the binary sets with [`enable`].
+//!
+//! Off (the default), every function here is one relaxed load of a flag. On, an event that is not sampled costs the
+//! parsing of 55 bytes. Spans end where they are made: no guard is held across threads, and nothing is exported here;
+//! the binary installs what exports.
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue, global};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::SystemTime;
+
+/// Name of the HTTP header, the CloudEvents attribute and the log record's header.
+pub const TRACEPARENT: &str = "traceparent";
+/// Traces that one batch (a request, a commit) adds spans to; the rest go without, and are counted by nobody. A batch
+/// holds thousands of events, a person reads a handful of traces.
+pub const TRACES_PER_BATCH_MAX: usize = 32;
+
+static ON: AtomicBool = AtomicBool::new(false);
+
+/// From here on spans are made. The caller has installed a tracer provider.
+pub fn enable() {
+    ON.store(true, Relaxed);
+}
+
+/// Whether spans are made.
+#[must_use]
+pub fn is_on() -> bool {
+    ON.load(Relaxed)
+}
+
+/// A place in a trace that is sampled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent(SpanContext);
+
+impl Parent {
+    /// Reads a `traceparent`; `None` when traces are off, it is not of version 00's form, or it is not sampled.
+    #[must_use]
+    pub fn read(text: &[u8]) -> Option<Self> {
+        if !is_on() {
+            return None;
+        }
+        parse(text).filter(SpanContext::is_sampled).map(Self)
+    }
+
+    /// As it travels on: `00-<trace>-<span>-01`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let c = &self.0;
+        format!(
+            "00-{:032x}-{:016x}-{:02x}",
+            c.trace_id(),
+            c.span_id(),
+            c.trace_flags()
+        )
+    }
+}
+
+/// A span that is over: `name` from `start` until now, a child of `parent`. Answers where the trace goes on.
+pub fn span(name: &'static str, kind: SpanKind, parent: &Parent, start: SystemTime, facts: &[(&'static str, i64)]) -> Parent {
+    let cx = Context::new().with_remote_span_context(parent.0.clone());
+    let tracer = global::tracer("mediaflow");
+    let mut made = tracer
+        .span_builder(name)
+        .with_kind(kind)
+        .with_start_time(start)
+        .with_attributes(attributes(facts))
+        .start_with_context(&tracer, &cx);
+    made.end();
+    Parent(made.span_context().clone())
+}
+
+/// A span of work done for many traces at once, such as a commit: a child of the first, with links to the others.
+pub fn span_of_many(name: &'static str, kind: SpanKind, parents: &[Parent], start: SystemTime, facts: &[(&'static str, i64)]) {
+    let Some((first, others)) = parents.split_first() else {
+        return;
+    };
+    let cx = Context::new().with_remote_span_context(first.0.clone());
+    let links = others
+        .iter()
+        .map(|p| Link::new(p.0.clone(), Vec::new(), 0))
+        .collect();
+    let tracer = global::tracer("mediaflow");
+    tracer
+        .span_builder(name)
+        .with_kind(kind)
+        .with_start_time(start)
+        .with_attributes(attributes(facts))
+        .with_links(links)
+        .start_with_context(&tracer, &cx)
+        .end();
+}
+
+/// Begins the span of a request: a child of the caller's trace, or a trace of its own where the sampler says so.
+/// `None` when traces are off or this one is not sampled.
+#[must_use]
+pub fn request(name: String, traceparent: Option<&[u8]>) -> Option<Request> {
+    if !is_on() {
+        return None;
+    }
+    let parent = traceparent.and_then(parse);
+    let cx = parent.map_or_else(Context::new, |p| Context::new().with_remote_span_context(p));
+    let tracer = global::tracer("mediaflow");
+    let span = tracer
+        .span_builder(name)
+        .with_kind(SpanKind::Server)
+        .start_with_context(&tracer, &cx);
+    span.span_context().is_sampled().then(|| Request {
+        parent: Parent(span.span_context().clone()),
+        span,
+    })
+}
+
+/// The open span of a request.
+pub struct Request {
+    span: global::BoxedSpan,
+    parent: Parent,
+}
+
+impl Request {
+    /// Where the trace goes on. Handlers find it among the request's extensions.
+    #[must_use]
+    pub fn parent(&self) -> Parent {
+        self.parent.clone()
+    }
+
+    /// Ends with the response's status.
+    pub fn end(mut self, status: u16) {
+        self.span.set_attribute(KeyValue::new(
+            "http.response.status_code",
+            i64::from(status),
+        ));
+        if status >= 500 {
+            self.span
+                .set_status(opentelemetry::trace::Status::error("server error"));
+        }
+        self.span.end();
+    }
+}
+
+fn attributes(facts: &[(&'static str, i64)]) -> Vec<KeyValue> {
+    facts.iter().map(|(k, v)| KeyValue::new(*k, *v)).collect()
+}
+
+/// Version 00 of W3C's trace context, strictly: lower-case hexadecimal, ids that are not zero. Later versions may
+/// append fields; their first four are read.
+fn parse(text: &[u8]) -> Option<SpanContext> {
+    let text = std::str::from_utf8(text).ok()?;
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |s: &str, digits: usize| {
+        s.len() == digits && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let shaped = hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    let versioned = version != "ff" && (version != "00" || parts.next().is_none());
+    if !shaped || !versioned {
+        return None;
+    }
+    let context = SpanContext::new(
+        TraceId::from_hex(trace).ok()?,
+        SpanId::from_hex(span).ok()?,
+        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    context.is_valid().then_some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_standard_allows_is_a_traceparent() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let read = parse(good.as_bytes()).map(Parent);
+        assert_eq!(read.as_ref().map(Parent::text).as_deref(), Some(good));
+        for bad in [
+            "",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+        ] {
+            assert!(parse(bad.as_bytes()).is_none(), "{bad}");
+        }
+        let later = "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-what";
+        assert!(parse(later.as_bytes()).is_some_and(|c| !c.is_sampled()));
+    }
+
+    #[test]
+    fn off_reads_nothing() {
+        assert!(Parent::read(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").is_none());
+        assert!(request("x".into(), None).is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! What services count as plain numbers, as metrics; and what nobody counts but can be seen from outside ([`lag`]).
+//!
+//! Numbers are copied when somebody scrapes. Labels are closed sets: lanes, views, tiers, partitions, outcomes, brands
+//! of the configuration. docs/observability.md lists every family.
+
+mod lag;
+mod views;
+
+use mediaflow_features::FeatureMetrics;
+use mediaflow_http::Metrics;
+use mediaflow_http::metrics::{IntCounter, clamped, raise};
+use mediaflow_ingest::Collector;
+use mediaflow_publisher::PublisherMetrics;
+use std::sync::Arc;
+
+pub use lag::watch as watch_lag;
+pub use views::views;
+
+/// What the folds keep, all of it brought up to date by one commit: view and tier.
+const FOLDED_VIEWS: [(&str, &str); 3] = [
+    ("features.reader", "real-time"),
+    ("popularity", "real-time"),
+    ("neighbours", "real-time"),
+];
+
+fn counter(metrics: &Metrics, name: &str, help: &str) -> IntCounter {
+    metrics
+        .counter(name, help, &[])
+        .with_label_values::<&str>(&[])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a time of this century")]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+/// `mediaflow_features_*` and `mediaflow_feature_newest_event_timestamp_seconds`.
+pub fn features(metrics: &Metrics, source: Arc<FeatureMetrics>) {
+    let count = |name: &str, help: &str| counter(metrics, name, help);
+    let events = count("features_events_total", "Events folded.");
+    let duplicates = count(
+        "features_duplicates_total",
+        "Events met again and not folded again.",
+    );
+    let late = count(
+        "features_late_total",
+        "Events older than the newest of their partition by more than the allowed lateness.",
+    );
+    let unreadable = count("features_unreadable_total", "Records that are no event.");
+    let robots = count("features_robots_total", "Events of robots, not folded.");
+    let commits = count(
+        "features_commits_total",
+        "Commits of state and offset together.",
+    );
+    let retries = count(
+        "features_retries_total",
+        "Times a store or the log had to be asked again.",
+    );
+    let loads = count(
+        "features_reader_loads_total",
+        "Readers read from the store because they were not in memory.",
+    );
+    let profiles = metrics.counter(
+        "features_profiles_total",
+        "Profiles handed to the publisher, changed or deleted.",
+        &["change"],
+    );
+    let changed = profiles.with_label_values(&["changed"]);
+    let deleted = profiles.with_label_values(&["deleted"]);
+    let newest = metrics.level(
+        "feature_newest_event_timestamp_seconds",
+        "Event time of the newest event in a view of features, seconds since the epoch; absent before the first.",
+        &["view", "tier"],
+    );
+    metrics.on_scrape(move || {
+        let s = source.snapshot();
+        raise(&events, s.events);
+        raise(&duplicates, s.duplicates);
+        raise(&late, s.late);
+        raise(&unreadable, s.unreadable);
+        raise(&robots, s.robots);
+        raise(&commits, s.commits);
+        raise(&retries, s.retries);
+        raise(&loads, s.reader_loads);
+        raise(&changed, s.profiles);
+        raise(&deleted, s.deletions);
+        if s.newest_event_ms > 0 {
+            for (view, tier) in FOLDED_VIEWS {
+                newest
+                    .with_label_values(&[view, tier])
+                    .set(seconds(s.newest_event_ms));
+            }
+        }
+    });
+}
+
+/// `mediaflow_ingest_dedupe_shortened_total`.
+pub fn collector(metrics: &Metrics, source: Arc<Collector>) {
+    let shortened = counter(
+        metrics,
+        "ingest_dedupe_shortened_total",
+        "Times deduplication forgot early because it was full.",
+    );
+    metrics.on_scrape(move || raise(&shortened, source.window_shortened()));
+}
+
+/// `mediaflow_publisher_*`.
+pub fn publisher(metrics: &Metrics, source: Arc<PublisherMetrics>) {
+    let values = metrics.counter(
+        "publisher_values_total",
+        "Values by what became of them, by lane.",
+        &["lane", "outcome"],
+    );
+    let retries = metrics.counter(
+        "publisher_retries_total",
+        "Batches tried again, by lane.",
+        &["lane"],
+    );
+    let bytes = metrics.counter(
+        "publisher_bytes_total",
+        "Bytes of the values written, by lane.",
+        &["lane"],
+    );
+    let last = metrics.level(
+        "publisher_last_write_timestamp_seconds",
+        "When a lane last wrote a value, seconds since the epoch; absent before the first.",
+        &["lane"],
+    );
+    let refused = counter(
+        metrics,
+        "publisher_refused_total",
+        "Work that could not be understood or will never be taken; dropped.",
+    );
+    let candidates = metrics
+        .gauge("publisher_candidates", "Items in all fronts.", &[])
+        .with_label_values::<&str>(&[]);
+    let oldest = metrics.level(
+        "publisher_oldest_front_timestamp_seconds",
+        "When the front that was not renewed for longest was built, seconds since the epoch; absent before the first.",
+        &[],
+    );
+    metrics.on_scrape(move || {
+        let s = source.snapshot();
+        let outcome = |lane: &str, outcome: &str, n| {
+            raise(&values.with_label_values(&[lane, outcome]), n);
+        };
+        for (lane, l) in &s.lanes {
+            outcome(lane, "written", l.written);
+            outcome(lane, "deleted", l.deleted);
+            outcome(lane, "failed", l.failed);
+            raise(&retries.with_label_values(&[*lane]), l.retries);
+            raise(&bytes.with_label_values(&[*lane]), l.bytes);
+            if l.last_ms > 0 {
+                last.with_label_values(&[*lane]).set(seconds(l.last_ms));
+            }
+        }
+        outcome("fronts", "unchanged", s.fronts_unchanged);
+        outcome("profiles", "unchanged", s.profiles_unchanged);
+        raise(&refused, s.refused);
+        candidates.set(clamped(s.candidates));
+        if s.oldest_front_ms > 0 {
+            oldest
+                .with_label_values::<&str>(&[])
+                .set(seconds(s.oldest_front_ms));
+        }
+    });
+}
