@@ -330,10 +330,25 @@ pub fn dirty_key(reader: Pseudonym, brand: &str) -> Vec<u8> {
     [&reader.0[..], brand.as_bytes()].concat()
 }
 
-/// Reader and brand of a [`dirty_key`]; a key of 16 bytes names no brand. `None` for what is no such key.
+/// A [`dirty_key`] with the `traceparent` of the event that made the change.
+#[must_use]
+pub fn traced_key(key: &[u8], traceparent: &str) -> Vec<u8> {
+    [key, b" ", traceparent.as_bytes()].concat()
+}
+
+/// The `traceparent` of a [`traced_key`].
+#[must_use]
+pub fn trace_of_key(key: &[u8]) -> Option<&[u8]> {
+    let rest = key.get(16..)?;
+    let at = rest.iter().position(|b| *b == b' ')?;
+    rest.get(at + 1..)
+}
+
+/// Reader and brand of a [`dirty_key`], traced or not; a key of 16 bytes names no brand. `None` for what is no such key.
 #[must_use]
 pub fn parse_dirty_key(key: &[u8]) -> Option<(Pseudonym, Option<&str>)> {
-    let (reader, brand) = key.split_first_chunk::<16>()?;
+    let (reader, rest) = key.split_first_chunk::<16>()?;
+    let brand = rest.split(|b| *b == b' ').next().unwrap_or_default();
     let brand = match brand {
         [] => None,
         slug => Some(check_slug(std::str::from_utf8(slug).ok()?).ok()?),
@@ -414,7 +429,11 @@ mod tests {
         assert_eq!(parse_dirty_key(&key), Some((reader, Some("daily"))));
         assert_eq!(parse_dirty_key(&reader.0), Some((reader, None)));
         assert_eq!(parse_dirty_key(&key[..15]), None);
-        assert_eq!(parse_dirty_key(&dirty_key(reader, "No Slug")), None);
+        assert_eq!(parse_dirty_key(&dirty_key(reader, "No!Slug")), None);
+        let traced = traced_key(&key, "00-1-2-01");
+        assert_eq!(parse_dirty_key(&traced), Some((reader, Some("daily"))));
+        assert_eq!(trace_of_key(&traced), Some(&b"00-1-2-01"[..]));
+        assert_eq!(trace_of_key(&key), None);
     }
 
     #[test]

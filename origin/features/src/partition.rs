@@ -1,8 +1,9 @@
 //! The worker of one partition: claim, read, load, fold, commit; again from the store when a commit is refused.
 
 use bytes::Bytes;
+use mediaflow_http::trace::{self, TRACEPARENT, Traces};
 use mediaflow_ports::{Commit, Offset, PortErrorKind, PortResult};
-use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
+use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER, traced_key};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
@@ -51,6 +52,7 @@ pub(crate) struct Partition {
     due: Instant,
     /// When the last record came.
     heard: Instant,
+    traces: Traces,
 }
 
 /// Works on a partition until told otherwise, opening it anew whenever another process was faster.
@@ -142,6 +144,7 @@ impl Partition {
             pending: 0,
             due: Instant::now(),
             heard: Instant::now(),
+            traces: Traces::default(),
         })
     }
 
@@ -211,6 +214,12 @@ impl Partition {
             return Ok(0);
         };
         let next = last.offset + 1;
+        if trace::is_on() {
+            for r in &records {
+                let sent = r.record.header(TRACEPARENT).map(|h| &h[..]);
+                self.traces.note(&r.record.key, sent);
+            }
+        }
         let batch = self.folds.admit(&records, &self.deps.metrics);
         let state = &self.deps.state;
         for wanted in self.folds.wanted() {
@@ -224,6 +233,8 @@ impl Partition {
         }
         let facts = retrying(&self.deps, || self.items.load(state.as_ref(), &batch.facts)).await?;
         self.folds.fold(&batch, &facts, &self.deps.metrics);
+        self.traces
+            .stage("fold", &[("partition", i64::from(self.number))]);
         self.next = next;
         self.pending += records.len();
         self.report_lag().await;
@@ -236,10 +247,16 @@ impl Partition {
             return Ok(());
         }
         let (number, span) = (self.number, (self.committed, self.next));
-        let commit: Commit = self
+        let mut commit: Commit = self
             .folds
             .changes(span, &self.deps.metrics)
             .fenced(&fence(number), self.epoch);
+        for entry in commit.outbox.iter_mut().filter(|_| trace::is_on()) {
+            let reader = entry.key.get(..16).unwrap_or_default();
+            if let Some(trace) = self.traces.of(reader) {
+                entry.key = traced_key(&entry.key, &trace).into();
+            }
+        }
         let mut again = false;
         let state = &self.deps.state;
         retrying(&self.deps, || {
@@ -257,6 +274,12 @@ impl Partition {
         })
         .await?;
         bump(&self.deps.metrics.commits);
+        let facts = [
+            ("partition", i64::from(number)),
+            ("events", self.pending as i64),
+        ];
+        self.traces.stage("commit", &facts);
+        self.traces.clear();
         self.committed = self.next;
         self.pending = 0;
         self.due = Instant::now() + COMMIT_EVERY;

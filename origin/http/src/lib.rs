@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod observe;
 pub mod process;
 pub mod serve;
+pub mod trace;
 
 pub use auth::Secret;
 pub use body::{BodyLimits, JsonBody};

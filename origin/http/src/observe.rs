@@ -12,7 +12,7 @@ use std::time::Instant;
 use tracing::Instrument;
 
 use crate::limits::REQUEST_ID_BYTES_MAX;
-use crate::{Metrics, Problem};
+use crate::{Metrics, Problem, trace};
 
 /// The header by which a request can be found in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,12 +45,28 @@ pub fn observe(router: Router, metrics: &Metrics) -> Router {
                 .get::<MatchedPath>()
                 .map_or_else(|| "unmatched".to_owned(), |p| p.as_str().to_owned());
             let id = callers_id(&request).unwrap_or_else(|| ids.next());
+            // What a scraper or a supervisor asks is nobody's trace.
+            let traced = match route.as_str() {
+                "/metrics" | "/healthz" | "/readyz" => None,
+                _ => {
+                    let sent = request.headers().get(trace::TRACEPARENT);
+                    let sent = sent.map(HeaderValue::as_bytes);
+                    trace::request(|| format!("{method} {route}"), sent)
+                }
+            };
+            let parent = traced.as_ref().map(trace::Request::parent);
             let span = tracing::info_span!("request", id = %id.to_str().unwrap_or(""));
-            let mut response = AssertUnwindSafe(next.run(request).instrument(span.clone()))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Problem::internal().into_response());
+            let mut response = AssertUnwindSafe(trace::within(
+                parent,
+                next.run(request).instrument(span.clone()),
+            ))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Problem::internal().into_response());
             let status = response.status();
+            if let Some(traced) = traced {
+                traced.end(status.as_u16());
+            }
             let took = started.elapsed();
             requests
                 .with_label_values(&[method, route.as_str(), status.as_str()])

@@ -10,7 +10,8 @@
 //! the binary installs what exports.
 
 use opentelemetry::trace::{
-    Link, Span as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId,
+    TraceState, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue, global};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,8 +19,8 @@ use std::time::SystemTime;
 
 /// Name of the HTTP header, the CloudEvents attribute and the log record's header.
 pub const TRACEPARENT: &str = "traceparent";
-/// Traces that one batch (a request, a commit) adds spans to; the rest go without, and are counted by nobody. A batch
-/// holds thousands of events, a person reads a handful of traces.
+/// Traces that one batch (a request, a commit) adds spans to; the rest go without. A batch holds thousands of events, a
+/// person reads a handful of traces, and a sender that marks every event as sampled must not cost more than that.
 pub const TRACES_PER_BATCH_MAX: usize = 32;
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -62,45 +63,98 @@ impl Parent {
     }
 }
 
-/// A span that is over: `name` from `start` until now, a child of `parent`. Answers where the trace goes on.
-pub fn span(name: &'static str, kind: SpanKind, parent: &Parent, start: SystemTime, facts: &[(&'static str, i64)]) -> Parent {
+/// A span that is over: `name` from `start` until now, a child of `parent`.
+pub fn span(name: &'static str, parent: &Parent, start: SystemTime, facts: &[(&'static str, i64)]) {
     let cx = Context::new().with_remote_span_context(parent.0.clone());
-    let tracer = global::tracer("mediaflow");
-    let mut made = tracer
-        .span_builder(name)
-        .with_kind(kind)
-        .with_start_time(start)
-        .with_attributes(attributes(facts))
-        .start_with_context(&tracer, &cx);
-    made.end();
-    Parent(made.span_context().clone())
-}
-
-/// A span of work done for many traces at once, such as a commit: a child of the first, with links to the others.
-pub fn span_of_many(name: &'static str, kind: SpanKind, parents: &[Parent], start: SystemTime, facts: &[(&'static str, i64)]) {
-    let Some((first, others)) = parents.split_first() else {
-        return;
-    };
-    let cx = Context::new().with_remote_span_context(first.0.clone());
-    let links = others
-        .iter()
-        .map(|p| Link::new(p.0.clone(), Vec::new(), 0))
-        .collect();
     let tracer = global::tracer("mediaflow");
     tracer
         .span_builder(name)
-        .with_kind(kind)
+        .with_kind(SpanKind::Internal)
         .with_start_time(start)
-        .with_attributes(attributes(facts))
-        .with_links(links)
+        .with_attributes(facts.iter().map(|(k, v)| KeyValue::new(*k, *v)))
         .start_with_context(&tracer, &cx)
         .end();
+}
+
+/// The sampled traces of one batch of work: noted as its records are read, given a span when a stage is done.
+#[derive(Debug, Default)]
+pub struct Traces {
+    noted: Vec<Noted>,
+}
+
+#[derive(Debug)]
+struct Noted {
+    key: Vec<u8>,
+    parent: Parent,
+    since: SystemTime,
+    done: &'static str,
+}
+
+impl Traces {
+    /// Notes the trace that a record's `traceparent` names, if it is sampled; `key` is what the record is about.
+    pub fn note(&mut self, key: &[u8], traceparent: Option<&[u8]>) {
+        if self.noted.len() >= TRACES_PER_BATCH_MAX || !is_on() {
+            return;
+        }
+        if let Some(parent) = traceparent.and_then(Parent::read) {
+            self.noted.push(Noted {
+                key: key.to_vec(),
+                parent,
+                since: SystemTime::now(),
+                done: "",
+            });
+        }
+    }
+
+    /// Ends a stage: a span in every trace that is not through it yet, from the end of the stage before (or from when it
+    /// was noted) until now.
+    pub fn stage(&mut self, name: &'static str, facts: &[(&'static str, i64)]) {
+        for n in self.noted.iter_mut().filter(|n| n.done != name) {
+            n.done = name;
+            span(name, &n.parent, n.since, facts);
+            n.since = SystemTime::now();
+        }
+    }
+
+    /// The `traceparent` of what is about `key`.
+    #[must_use]
+    pub fn of(&self, key: &[u8]) -> Option<String> {
+        let n = self.noted.iter().rev().find(|n| n.key == key)?;
+        Some(n.parent.text())
+    }
+
+    /// Forgets them all.
+    pub fn clear(&mut self) {
+        self.noted.clear();
+    }
+}
+
+tokio::task_local! {
+    static HERE: Parent;
+}
+
+/// Runs `work` as part of a trace, so that [`here`] knows.
+pub async fn within<T>(parent: Option<Parent>, work: impl Future<Output = T>) -> T {
+    match parent {
+        Some(parent) => HERE.scope(parent, work).await,
+        None => work.await,
+    }
+}
+
+/// The trace that this task works for. Tasks that it spawns do not know.
+#[must_use]
+pub fn here() -> Option<Parent> {
+    if is_on() {
+        HERE.try_with(Clone::clone).ok()
+    } else {
+        None
+    }
 }
 
 /// Begins the span of a request: a child of the caller's trace, or a trace of its own where the sampler says so.
 /// `None` when traces are off or this one is not sampled.
 #[must_use]
-pub fn request(name: String, traceparent: Option<&[u8]>) -> Option<Request> {
+pub fn request(name: impl FnOnce() -> String, traceparent: Option<&[u8]>) -> Option<Request> {
     if !is_on() {
         return None;
     }
@@ -108,13 +162,25 @@ pub fn request(name: String, traceparent: Option<&[u8]>) -> Option<Request> {
     let cx = parent.map_or_else(Context::new, |p| Context::new().with_remote_span_context(p));
     let tracer = global::tracer("mediaflow");
     let span = tracer
-        .span_builder(name)
+        .span_builder(name())
         .with_kind(SpanKind::Server)
         .start_with_context(&tracer, &cx);
     span.span_context().is_sampled().then(|| Request {
         parent: Parent(span.span_context().clone()),
         span,
     })
+}
+
+/// Decides which trace an event goes on in: its own, else that of the request it came with. An event's own trace is
+/// noted for a span of the collector.
+pub fn carry(traceparent: &mut Option<String>, traces: &mut Traces) {
+    if !is_on() {
+        return;
+    }
+    match traceparent {
+        Some(own) => traces.note(&[], Some(own.as_bytes())),
+        None => *traceparent = here().map(|p| p.text()),
+    }
 }
 
 /// The open span of a request.
@@ -124,7 +190,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Where the trace goes on. Handlers find it among the request's extensions.
+    /// Where the trace goes on.
     #[must_use]
     pub fn parent(&self) -> Parent {
         self.parent.clone()
@@ -137,15 +203,10 @@ impl Request {
             i64::from(status),
         ));
         if status >= 500 {
-            self.span
-                .set_status(opentelemetry::trace::Status::error("server error"));
+            self.span.set_status(Status::error("server error"));
         }
         self.span.end();
     }
-}
-
-fn attributes(facts: &[(&'static str, i64)]) -> Vec<KeyValue> {
-    facts.iter().map(|(k, v)| KeyValue::new(*k, *v)).collect()
 }
 
 /// Version 00 of W3C's trace context, strictly: lower-case hexadecimal, ids that are not zero. Later versions may
@@ -153,9 +214,12 @@ fn attributes(facts: &[(&'static str, i64)]) -> Vec<KeyValue> {
 fn parse(text: &[u8]) -> Option<SpanContext> {
     let text = std::str::from_utf8(text).ok()?;
     let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |s: &str, digits: usize| {
-        s.len() == digits && s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        s.len() == digits
+            && s.bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     };
     let shaped = hex(version, 2) && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
     let versioned = version != "ff" && (version != "00" || parts.next().is_none());
@@ -197,8 +261,8 @@ mod tests {
     }
 
     #[test]
-    fn off_reads_nothing() {
+    fn off_nothing_is_read() {
         assert!(Parent::read(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").is_none());
-        assert!(request("x".into(), None).is_none());
+        assert!(request(String::new, None).is_none());
     }
 }

@@ -1,8 +1,9 @@
 //! Readers' blobs: drains the outbox of `features`, writes what changed, deletes what was withdrawn.
 
+use mediaflow_http::trace::Traces;
 use mediaflow_ports::{Blob, Lane};
 use mediaflow_shared::id::Pseudonym;
-use mediaflow_shared::signals::{OUTBOX_PROFILES, parse_dirty_key};
+use mediaflow_shared::signals::{OUTBOX_PROFILES, parse_dirty_key, trace_of_key};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -74,7 +75,9 @@ async fn drain(
     let worked = records.len();
     let mut readers: BTreeMap<Pseudonym, Waiting> = BTreeMap::new();
     let mut done = Vec::new();
+    let mut traces = Traces::default();
     for r in records {
+        traces.note(&[], trace_of_key(&r.key));
         let Some((reader, _)) = parse_dirty_key(&r.key) else {
             deps.metrics.refused.fetch_add(1, Relaxed);
             done.push(r.id);
@@ -100,6 +103,7 @@ async fn drain(
     // Withdrawals first: they must not wait for a slow write.
     let mut outcome = delete(deps, Lane::Profiles, deletes).await;
     let written = put(deps, Lane::Profiles, puts).await;
+    traces.stage("publish", &[("failed", written.failed.len() as i64)]);
     outcome.pause = outcome.pause.max(written.pause);
     outcome.failed.extend(written.failed);
     if known.len() + readers.len() > PROFILES_KNOWN_MAX {

@@ -12,6 +12,7 @@ mod ops;
 mod placement;
 mod serve;
 mod served;
+mod telemetry;
 mod wiring;
 
 mod commands;
@@ -43,6 +44,8 @@ enum Command {
     Keys(commands::keys::KeysArguments),
     /// Lists, shows and replays dead letters
     Dlq(commands::dlq::DlqArguments),
+    /// Shows lag, rates, freshness, rungs and spool of running origins, live
+    Top(commands::top::TopArguments),
 }
 
 #[tokio::main]
@@ -55,6 +58,7 @@ async fn main() -> ExitCode {
         Command::Simulate(a) => commands::simulate::run(a).await,
         Command::Keys(a) => commands::keys::run(&a),
         Command::Dlq(a) => commands::dlq::run(a).await,
+        Command::Top(a) => commands::top::run(a).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 
 use crate::config::{Config, secret};
 use crate::edge::{self, Native};
+use crate::telemetry::{self, Traces};
 use crate::wiring::{self, Stores};
 use crate::{export, kv, ops, served};
 use anyhow::{Context, Result, bail};
@@ -89,19 +90,6 @@ impl Role {
     ];
 }
 
-fn start_logging(json: bool) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MEDIAFLOW_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    if json {
-        log.json().init();
-    } else {
-        log.init();
-    }
-}
-
 /// One line for whoever started the process: a test, `xtask`, a supervisor.
 fn announce(role: &str, addr: SocketAddr) {
     println!(
@@ -136,7 +124,8 @@ fn hex<const N: usize>(name: &str, text: &str) -> Result<[u8; N]> {
 
 /// Runs `serve`.
 pub async fn run(a: ServeArguments) -> Result<()> {
-    start_logging(a.log_json);
+    telemetry::start_logging(a.log_json);
+    let traces = Traces::start()?;
     let config = Config::read(&a.config)?;
     let roles: BTreeSet<Role> = if a.roles.is_empty() {
         Role::ALL.into()
@@ -166,6 +155,7 @@ pub async fn run(a: ServeArguments) -> Result<()> {
             tracing::error!(error = format!("{e:#}"), "a role did not end well");
         }
     }
+    traces.stop().await;
     tracing::info!("stopped");
     outcome
 }

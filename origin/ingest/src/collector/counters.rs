@@ -1,7 +1,7 @@
 //! What became of events, as metrics: by envelope, outcome and kind of reason. All label values are closed sets.
 
 use mediaflow_http::Metrics;
-use mediaflow_http::metrics::IntCounter;
+use mediaflow_http::metrics::{HistogramVec, IntCounter, IntCounterVec};
 use std::collections::HashMap;
 
 use super::Report;
@@ -60,6 +60,8 @@ pub(super) struct Counters {
     outcomes: HashMap<Envelope, Outcomes>,
     pub served: IntCounter,
     pub overload: IntCounter,
+    pub rungs: IntCounterVec,
+    pub front_age_s: HistogramVec,
 }
 
 impl Counters {
@@ -102,6 +104,16 @@ impl Counters {
             outcomes: all.map(outcome).collect(),
             served: served.with_label_values(&["accepted"]),
             overload: refused.with_label_values::<&str>(&[]),
+            rungs: metrics.counter(
+                "feeds_served_total",
+                "Feeds that edges say they served, by brand and rung of the ladder.",
+                &["brand", "rung"],
+            ),
+            front_age_s: metrics.histogram_ages(
+                "feed_front_age_seconds",
+                "Age of the front in a served feed.",
+                &["brand"],
+            ),
         }
     }
 

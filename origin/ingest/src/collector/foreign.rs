@@ -1,5 +1,6 @@
 //! Messages of other envelopes: split, mapped, checked, stored like our own.
 
+use mediaflow_http::trace::{self, Traces};
 use mediaflow_ports::Record;
 use mediaflow_shared::content::RawItem;
 use mediaflow_shared::event::Event;
@@ -129,17 +130,23 @@ impl Collector {
     /// the outcome of what was begun has to reach the window.
     pub(super) async fn keep(
         self: &Arc<Self>,
-        events: Vec<Event>,
+        mut events: Vec<Event>,
         dead: Vec<Record>,
         now: Timestamp,
         report: &mut Report,
     ) -> IngestResult<()> {
+        let mut traces = Traces::default();
+        for event in &mut events {
+            trace::carry(&mut event.traceparent, &mut traces);
+        }
         let this = Arc::clone(self);
         let stored = tokio::spawn(async move { this.store(events, dead, now).await });
         let (accepted, duplicates) = stored
             .await
             .map_err(|e| IngestError::malformed("batch", e, "report this defect"))??;
         (report.accepted, report.duplicates) = (accepted, duplicates);
+        let facts = [("accepted", i64::try_from(accepted).unwrap_or(i64::MAX))];
+        traces.stage("collect", &facts);
         Ok(())
     }
 }

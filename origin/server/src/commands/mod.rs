@@ -6,6 +6,7 @@ pub mod import;
 pub mod keys;
 pub mod replay;
 pub mod simulate;
+pub mod top;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;

@@ -11,6 +11,7 @@ use mediaflow_http::Metrics;
 use mediaflow_http::metrics::{IntCounter, clamped, raise};
 use mediaflow_ingest::Collector;
 use mediaflow_publisher::PublisherMetrics;
+use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
 use std::sync::Arc;
 
 pub use lag::watch as watch_lag;
@@ -18,9 +19,9 @@ pub use views::views;
 
 /// What the folds keep, all of it brought up to date by one commit: view and tier.
 const FOLDED_VIEWS: [(&str, &str); 3] = [
-    ("features.reader", "real-time"),
-    ("popularity", "real-time"),
-    ("neighbours", "real-time"),
+    (VIEW_READER, "real-time"),
+    (VIEW_POPULARITY, "real-time"),
+    (VIEW_NEIGHBOURS, "real-time"),
 ];
 
 fn counter(metrics: &Metrics, name: &str, help: &str) -> IntCounter {

@@ -146,7 +146,7 @@ impl View<'_> {
         self.rates(name, "").values().sum()
     }
 
-    /// A quantile of what a histogram saw since the process began, by the usual interpolation.
+    /// A quantile of what a histogram saw between the scrapes, by the usual interpolation.
     fn quantile(&self, name: &str, label: (&str, &str), q: f64) -> Option<f64> {
         let bucket = format!("{name}_bucket");
         let count = |s: &Scrape| -> Vec<(f64, f64)> {
@@ -202,7 +202,11 @@ impl View<'_> {
                 samples.iter().find(|s| s.name == name).map(|s| s.value)
             };
             let cpu = |n: &[super::scrape::Sample]| of(n, "process_cpu_seconds_total");
-            let before = self.before.answers.get(i).and_then(|b| b.samples.as_ref().ok());
+            let before = self
+                .before
+                .answers
+                .get(i)
+                .and_then(|b| b.samples.as_ref().ok());
             let cores = match (before.and_then(|b| cpu(b)), cpu(samples)) {
                 (Some(was), Some(is)) => (is - was).max(0.0) / self.seconds(),
                 _ => 0.0,
@@ -237,13 +241,8 @@ impl View<'_> {
             let value = format!("p50 {}  p99 {}", time(p50), time(p99));
             rows.push(row("acknowledged after", value, mood(p99, (0.1, 1.0))));
         }
-        if let Some(dead) = self.after.sum("mediaflow_dead_letter_records") {
-            let dead = self
-                .after
-                .max_by("mediaflow_dead_letter_records", "")
-                .values()
-                .copied()
-                .fold(dead.min(0.0), f64::max);
+        let dead = self.after.max_by("mediaflow_dead_letter_records", "");
+        if let Some(dead) = dead.into_values().reduce(f64::max) {
             rows.push(row("dead letters kept", number(dead), none_wanted(dead)));
         }
         if let Some(records) = self.after.sum("mediaflow_spool_records") {
@@ -265,8 +264,12 @@ impl View<'_> {
     }
 
     fn lag(&self) -> Section {
-        let records = self.after.max_by("mediaflow_events_lag_records", "partition");
-        let seconds = self.after.max_by("mediaflow_events_lag_seconds", "partition");
+        let records = self
+            .after
+            .max_by("mediaflow_events_lag_records", "partition");
+        let seconds = self
+            .after
+            .max_by("mediaflow_events_lag_seconds", "partition");
         let mut rows: Vec<(u32, Row)> = records
             .iter()
             .map(|(p, n)| {
@@ -291,6 +294,7 @@ impl View<'_> {
             ("folded", "mediaflow_features_events_total", false),
             ("met again", "mediaflow_features_duplicates_total", false),
             ("late", "mediaflow_features_late_total", false),
+            ("of robots", "mediaflow_features_robots_total", false),
             ("commits", "mediaflow_features_commits_total", false),
             ("asked again", "mediaflow_features_retries_total", true),
         ] {
@@ -357,8 +361,13 @@ impl View<'_> {
             let age = self.age(at);
             rows.push(row("oldest front", time(age), mood(age, FRONT_AGE_S)));
         }
-        let dollars = self.after.sum_by("mediaflow_publisher_dollars_total", "brand");
-        for (brand, left) in self.after.max_by("mediaflow_publisher_budget_left", "brand") {
+        let dollars = self
+            .after
+            .sum_by("mediaflow_publisher_dollars_total", "brand");
+        for (brand, left) in self
+            .after
+            .max_by("mediaflow_publisher_budget_left", "brand")
+        {
             let spent = dollars.get(&brand).copied().unwrap_or(0.0);
             let value = format!("{} writes left, {spent:.4} $ spent", number(left));
             let mood = if left <= 0.0 { Mood::Bad } else { Mood::Good };
@@ -372,48 +381,61 @@ impl View<'_> {
 
     fn serve(&self) -> Section {
         let mut rows = Vec::new();
-        let mut brands: BTreeMap<String, [f64; 5]> = BTreeMap::new();
-        for (scrape, sign) in [(self.after, 1.0), (self.before, -1.0)] {
-            for s in scrape.named("mediaflow_feeds_served_total") {
-                let label = |n: &str| s.labels.get(n).map_or("", String::as_str);
-                let rung: usize = label("rung").parse().unwrap_or(4);
-                if let Some(n) = brands
-                    .entry(label("brand").to_owned())
-                    .or_default()
-                    .get_mut(rung)
-                {
-                    *n += sign * s.value;
-                }
-            }
-        }
-        for (brand, rungs) in brands {
-            let total: f64 = rungs.iter().sum();
-            let share = |n: f64| {
-                if total > 0.0 {
-                    100.0 * n / total
-                } else {
-                    0.0
-                }
-            };
-            let shares: Vec<String> = rungs
+        let was = rungs(self.before);
+        for (brand, is) in rungs(self.after) {
+            let was = was.get(&brand).copied().unwrap_or_default();
+            let new: Vec<f64> = is
+                .iter()
+                .zip(was)
+                .map(|(is, was)| (is - was).max(0.0))
+                .collect();
+            let total: f64 = new.iter().sum();
+            // Edges report in batches: between two of them, the shares since the start.
+            let shown = if total > 0.0 { &new[..] } else { &is[..] };
+            let all: f64 = shown.iter().sum();
+            let share = |n: f64| 100.0 * n / all.max(1.0);
+            let shares: Vec<String> = shown
                 .iter()
                 .enumerate()
                 .map(|(i, n)| format!("{i}:{:.0} %", share(*n)))
                 .collect();
-            let value = format!("{}  rungs {}", per_s(total / self.seconds()), shares.join(" "));
-            let mood = mood(share(rungs[3] + rungs[4]), (1.0, 10.0));
+            let value = format!(
+                "{}  rungs {}",
+                per_s(total / self.seconds()),
+                shares.join(" ")
+            );
+            let low: f64 = shown.iter().skip(3).sum();
+            let mood = mood(share(low), (1.0, 10.0));
             rows.push(row(format!("feeds of {brand}"), value, mood));
         }
         let p = |q| self.quantile("mediaflow_feed_seconds", ("", ""), q);
         if let (Some(p50), Some(p99)) = (p(0.5), p(0.99)) {
             let value = format!("p50 {}  p99 {}", time(p50), time(p99));
-            rows.push(row("native edge answered after", value, mood(p99, (0.05, 0.25))));
+            rows.push(row(
+                "native edge answered after",
+                value,
+                mood(p99, (0.05, 0.25)),
+            ));
         }
         Section {
             title: "Serve",
             rows,
         }
     }
+}
+
+/// Feeds by brand and rung.
+fn rungs(scrape: &Scrape) -> BTreeMap<String, [f64; 5]> {
+    let mut brands: BTreeMap<String, [f64; 5]> = BTreeMap::new();
+    for s in scrape.named("mediaflow_feeds_served_total") {
+        let label = |n: &str| s.labels.get(n).map_or("", String::as_str);
+        let rung: usize = label("rung").parse().unwrap_or(4);
+        let brand = brands.entry(label("brand").to_owned()).or_default();
+        if let Some(n) = brand.get_mut(rung) {
+            *n += s.value;
+        }
+    }
+    brands
 }
 
 fn per_s(rate: f64) -> String {
@@ -480,8 +502,14 @@ mod tests {
         let board = Board::of(&before, &after, 0.0);
         assert!((board.events_per_s - 200.0).abs() < 1.0);
         let text = board.text();
-        assert!(text.contains("events accepted                    200/s"), "{text}");
-        assert!(text.contains("! partition 0                        7 records, 61.0 s"), "{text}");
+        assert!(
+            text.contains("events accepted                    200/s"),
+            "{text}"
+        );
+        assert!(
+            text.contains("! partition 0                        7 records, 61.0 s"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -491,6 +519,9 @@ mod tests {
         let before = scrape(start, &format!("{name} 1000\n"));
         let after = scrape(start + Duration::from_secs(1), &format!("{name} 50\n"));
         let text = Board::of(&before, &after, 0.0).text();
-        assert!(text.contains("folded                             50/s"), "{text}");
+        assert!(
+            text.contains("folded                             50/s"),
+            "{text}"
+        );
     }
 }

@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_text_format_are_read() {
-        let text = "# HELP a b\na 1\nb{x=\"1\",y=\"a \\\"q\\\" }\"} 2.5e3 1700000000\nbroken{x=\nc +Inf\n";
+        let text =
+            "# HELP a b\na 1\nb{x=\"1\",y=\"a \\\"q\\\" }\"} 2.5e3 1700000000\nbroken{x=\nc +Inf\n";
         let samples = parse(text);
         assert_eq!(samples.len(), 3);
         assert_eq!(samples[1].labels["y"], "a \"q\" }");
