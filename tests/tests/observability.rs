@@ -21,7 +21,9 @@ const RARE: [&str; 4] = [
     "mediaflow_publisher_writes_total",
     "mediaflow_publisher_budget_left",
 ];
-const RARE_TOO: [&str; 2] = [
+const RARE_TOO: [&str; 3] = [
+    // Measured every 30 s.
+    "mediaflow_state_view_bytes",
     "mediaflow_publisher_dollars_total",
     // Until the first front.
     "mediaflow_publisher_oldest_front_timestamp_seconds",
@@ -84,6 +86,7 @@ async fn busy(dir: &Path) -> Origin {
     until("everything counted", Duration::from_secs(30), || async {
         let m = scrape(&origin).await;
         [
+            "mediaflow_dead_letter_records 1",
             "mediaflow_feeds_served_total{",
             "mediaflow_publisher_oldest_front_timestamp_seconds ",
             "mediaflow_feature_newest_event_timestamp_seconds{",
