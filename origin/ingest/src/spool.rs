@@ -77,7 +77,7 @@ impl Gauges {
             ),
             bytes: gauge("spool_bytes", "Bytes that wait on disk for the event log."),
             oldest_s: gauge(
-                "spool_oldest_age_seconds",
+                "spool_oldest_seconds",
                 "Age of the oldest record that waits; 0 when none does.",
             ),
             parked: count("parked"),
