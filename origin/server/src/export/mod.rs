@@ -7,22 +7,34 @@ mod lag;
 mod views;
 
 use mediaflow_features::FeatureMetrics;
+use mediaflow_features::declare::{Entity, Tier, VIEW_AD, VIEW_BRAND, VIEW_ITEM};
 use mediaflow_http::Metrics;
 use mediaflow_http::metrics::{IntCounter, clamped, raise};
 use mediaflow_ingest::Collector;
 use mediaflow_publisher::PublisherMetrics;
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use lag::watch as watch_lag;
 pub use views::views;
 
-/// What the folds keep, all of it brought up to date by one commit: view and tier.
-const FOLDED_VIEWS: [(&str, &str); 3] = [
-    (VIEW_READER, "real-time"),
-    (VIEW_POPULARITY, "real-time"),
-    (VIEW_NEIGHBOURS, "real-time"),
-];
+/// What the folds keep, view and tier: what is declared, and what only fronts read. One commit brings all of a partition
+/// up to date.
+fn folded_views() -> BTreeSet<(&'static str, &'static str)> {
+    let declared = mediaflow_features::all().iter().filter_map(|d| {
+        let view = match d.entity {
+            Entity::Reader | Entity::Session => VIEW_READER,
+            Entity::Content => VIEW_ITEM,
+            Entity::Ad => VIEW_AD,
+            Entity::Brand => VIEW_BRAND,
+        };
+        // What depends on the moment it is read in is never old.
+        (d.tier != Tier::Contextual).then(|| (view, d.tier.slug()))
+    });
+    let fronts = [VIEW_POPULARITY, VIEW_NEIGHBOURS].map(|view| (view, Tier::RealTime.slug()));
+    declared.chain(fronts).collect()
+}
 
 fn counter(metrics: &Metrics, name: &str, help: &str) -> IntCounter {
     metrics
@@ -73,6 +85,35 @@ pub fn features(metrics: &Metrics, source: Arc<FeatureMetrics>) {
         "Event time of the newest event in a view of features, seconds since the epoch; absent before the first.",
         &["view", "tier"],
     );
+    let dropped = count(
+        "features_dropped_late_total",
+        "Late events too late for windows and sessions; among the late ones.",
+    );
+    let outliers = count(
+        "features_outliers_total",
+        "Values left out because the collector called them outliers.",
+    );
+    let fenced = count(
+        "features_fenced_total",
+        "Times another process had claimed a partition.",
+    );
+    let state_bytes = count(
+        "features_state_bytes_total",
+        "Bytes of state handed to the store.",
+    );
+    let partitions = metrics
+        .gauge(
+            "features_partitions",
+            "Partitions that this process folds.",
+            &[],
+        )
+        .with_label_values::<&str>(&[]);
+    let watermark = metrics.level(
+        "features_watermark_timestamp_seconds",
+        "Event time up to which all busy partitions of this process are complete, seconds since the epoch; absent before.",
+        &[],
+    );
+    let views = folded_views();
     metrics.on_scrape(move || {
         let s = source.snapshot();
         raise(&events, s.events);
@@ -85,12 +126,20 @@ pub fn features(metrics: &Metrics, source: Arc<FeatureMetrics>) {
         raise(&loads, s.reader_loads);
         raise(&changed, s.profiles);
         raise(&deleted, s.deletions);
-        if s.newest_event_ms > 0 {
-            for (view, tier) in FOLDED_VIEWS {
+        raise(&dropped, s.dropped_late);
+        raise(&outliers, s.outliers);
+        raise(&fenced, s.fenced);
+        raise(&state_bytes, s.state_bytes);
+        partitions.set(clamped(s.partitions_assigned));
+        if s.newest_ms > 0 {
+            for (view, tier) in &views {
                 newest
                     .with_label_values(&[view, tier])
-                    .set(seconds(s.newest_event_ms));
+                    .set(seconds(s.newest_ms));
             }
+        }
+        if let Some(at) = s.watermark_ms.filter(|at| *at > 0) {
+            watermark.with_label_values::<&str>(&[]).set(seconds(at));
         }
     });
 }
