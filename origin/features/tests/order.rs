@@ -55,7 +55,7 @@ fn event(n: usize, &(at_s, kind, reader, item, more): &Row) -> Event {
             brand: ["daily", "weekly"][usize::from(more) % 2].into(),
             surface: text(&["home", "sport"], more / 3),
             content_id: Some(ContentId((u64::from(item) + 1) << 58 | u64::from(item))),
-            reader: (reader != 0).then(|| Pseudonym([reader; 16])),
+            reader: (reader != 0).then_some(Pseudonym([reader; 16])),
             slot: Some(more % 40),
             dwell_s: (kind == EventType::Read).then_some(f64::from(more % 900) / 2.0),
             position_s: Some(f64::from(more % 101)),

@@ -1,5 +1,6 @@
 //! The definitions, one file per entity.
 
+mod about;
 mod ad;
 mod brand;
 mod content;
