@@ -79,8 +79,10 @@ impl Serialize for ContentId {
 
 impl<'de> Deserialize<'de> for ContentId {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Self::parse(&s).map_err(serde::de::Error::custom)
+        d.deserialize_str(crate::text::Parsed::new(
+            "16 hexadecimal digits",
+            Self::parse,
+        ))
     }
 }
 
@@ -100,14 +102,17 @@ impl Pseudonym {
         {
             return Err(IdError::Pseudonym);
         }
-        let v = u128::from_str_radix(s, 16).map_err(|_| IdError::Pseudonym)?;
-        Ok(Self(v.to_be_bytes()))
+        let half = |part: &str| u64::from_str_radix(part, 16).map_err(|_| IdError::Pseudonym);
+        let (high, low) = (half(&s[..16])?, half(&s[16..])?);
+        Ok(Self(
+            (u128::from(high) << 64 | u128::from(low)).to_be_bytes(),
+        ))
     }
 }
 
 impl fmt::Display for Pseudonym {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        f.write_str(core::str::from_utf8(&hex::<32>(&self.0)).unwrap_or_default())
     }
 }
 
@@ -127,8 +132,10 @@ impl Serialize for Pseudonym {
 
 impl<'de> Deserialize<'de> for Pseudonym {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Self::parse(&s).map_err(serde::de::Error::custom)
+        d.deserialize_str(crate::text::Parsed::new(
+            "32 hexadecimal digits",
+            Self::parse,
+        ))
     }
 }
 

@@ -8,6 +8,7 @@
 //! give `Err`, and the same input gives the same bits natively and in WebAssembly.
 
 pub mod id;
+mod text;
 pub mod time;
 
 pub mod topics;

@@ -169,8 +169,41 @@ fn parse_rfc3339(s: &str) -> Option<Timestamp> {
     Some(Timestamp(day_ms + ms))
 }
 
+/// `2026-11-21T08:00:00Z` or `2026-11-21T08:00:00.250Z` for the years 0 to 9999, without formatting machinery: two of
+/// these are in every event.
+fn rfc3339(ms: i64) -> Option<([u8; 24], usize)> {
+    let (day, ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    let (y, m, d) = civil_from_days(day);
+    if !(0..=9999).contains(&y) {
+        return None;
+    }
+    let (s, frac) = (ms / 1000, ms % 1000);
+    let mut out = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |from: usize, to: usize, mut n: i64| {
+        for digit in out[from..to].iter_mut().rev() {
+            *digit = b'0' + (n % 10) as u8;
+            n /= 10;
+        }
+    };
+    put(0, 4, y);
+    put(5, 7, m);
+    put(8, 10, d);
+    put(11, 13, s / 3600);
+    put(14, 16, s / 60 % 60);
+    put(17, 19, s % 60);
+    put(20, 23, frac);
+    if frac == 0 {
+        out[19] = b'Z';
+        return Some((out, 20));
+    }
+    Some((out, 24))
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((text, len)) = rfc3339(self.0) {
+            return f.write_str(core::str::from_utf8(&text[..len]).unwrap_or_default());
+        }
         let (day, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
         let (y, m, d) = civil_from_days(day);
         let (s, frac) = (ms / 1000, ms % 1000);
@@ -190,14 +223,18 @@ impl fmt::Display for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        match rfc3339(self.0) {
+            Some((text, len)) => {
+                s.serialize_str(core::str::from_utf8(&text[..len]).unwrap_or_default())
+            }
+            None => s.collect_str(self),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let s = std::borrow::Cow::<'de, str>::deserialize(d)?;
-        Self::parse(&s).map_err(serde::de::Error::custom)
+        d.deserialize_str(crate::text::Parsed::new("an RFC 3339 time", Self::parse))
     }
 }
 

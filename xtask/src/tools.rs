@@ -1,7 +1,7 @@
 //! What a fresh machine lacks, beyond Rust (rustup) and Node: installed when absent, else left.
 //!
 //! Everything comes from package registries by its ordinary client: Rust's compile targets from
-//! rustup, `tests/js` from npm, cargo-deny by cargo, Chromium and Redis from Debian.
+//! rustup, `tests/js` from npm, cargo-deny by cargo, DuckDB by pip, Chromium and Redis from Debian.
 //! Never replaces what is already there.
 
 use std::env;
@@ -34,13 +34,15 @@ pub const RUST: Tool = ("tools-rust", "Rust's WebAssembly targets", rust_targets
 pub const NPM: Tool = ("tools-npm", "JavaScript packages", npm_packages);
 /// Chromium, Redis, and Maven, which fetches Kafka.
 pub const DEBIAN: Tool = ("tools-debian", "Chromium, Redis, Maven", test_packages);
+/// What counts events again outside of the product.
+pub const DUCKDB: Tool = ("tools-duckdb", "DuckDB for Python", duckdb_package);
 /// The check of dependencies.
 pub const DENY: Tool = ("tools-deny", "cargo-deny", cargo_deny);
 const BENCH: Tool = ("tools-bench", "wrk and Prometheus", bench_packages);
 
 /// Installs everything, one after the other.
 pub fn install(workspace: &Workspace, bench: bool) -> Result<()> {
-    let mut tools = vec![RUST, NPM, DEBIAN, DENY];
+    let mut tools = vec![RUST, NPM, DEBIAN, DUCKDB, DENY];
     if bench {
         tools.push(BENCH);
     }
@@ -99,6 +101,42 @@ fn npm_packages(workspace: &Workspace, step: &Step) -> Result<String> {
     )?;
     fs::write(installed, lock)?;
     Ok("installed".into())
+}
+
+/// The version that the recount was written with.
+const DUCKDB_VERSION: &str = "duckdb==2.0.0";
+
+/// Into a folder of ours: a distribution's Python refuses packages that are not its own.
+fn duckdb_package(workspace: &Workspace, step: &Step) -> Result<String> {
+    if duckdb(workspace).is_some() {
+        return Ok(String::new());
+    }
+    let folder = workspace.output("duckdb");
+    let installed = step.run(
+        Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--target"])
+            .arg(&folder)
+            .arg(DUCKDB_VERSION)
+            .current_dir(&workspace.root),
+    );
+    match installed {
+        Ok(status) if status.success() => Ok("installed".into()),
+        // Tests that need it are skipped by name.
+        _ => Ok(format!(
+            "absent: pip could not install it, see {}",
+            workspace.relative(step.log())
+        )),
+    }
+}
+
+/// The folder to put on Python's path so that it finds DuckDB, when it does.
+pub fn duckdb(workspace: &Workspace) -> Option<PathBuf> {
+    let folder = workspace.output("duckdb");
+    let found = Command::new("python3")
+        .args(["-c", "import duckdb"])
+        .env("PYTHONPATH", &folder)
+        .output();
+    found.is_ok_and(|o| o.status.success()).then_some(folder)
 }
 
 fn test_packages(workspace: &Workspace, step: &Step) -> Result<String> {

@@ -1,8 +1,8 @@
 //! The embedded adapter of every port: log, state and blobs in one durable database (fjall).
 //!
 //! Data path: appends are encoded by their caller, queued to one writer thread, written as one
-//! value per call and synced per group; state commits are checked and written under one lock as
-//! one synced batch; blobs likewise. All three share the journal of one database, so a machine
+//! value per partition and synced per group; state commits are checked and written under one lock as
+//! one batch, and synced together with whatever else waits for the disk; blobs likewise. All three share the journal of one database, so a machine
 //! needs one folder and one process.
 //!
 //! What it never does: acknowledge before `fdatasync`, queue without a bound, talk to a network,
@@ -12,13 +12,16 @@ mod blobs;
 mod fault;
 mod log;
 mod state;
+mod syncs;
 
 pub mod limits;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode,
+};
 use mediaflow_ports::{
     BlobStore, Clock, EventLog, OnlineStore, PortError, PortErrorKind, PortResult, StateStore,
     Summary, SystemClock,
@@ -27,6 +30,7 @@ use mediaflow_ports::{
 use crate::blobs::EmbeddedBlobs;
 use crate::log::EmbeddedLog;
 use crate::state::EmbeddedState;
+use crate::syncs::Syncs;
 
 /// The embedded database. Clones share it; it closes when the last handle of any port is dropped.
 #[derive(Clone)]
@@ -106,6 +110,12 @@ impl Embedded {
         self.blobs.clone()
     }
 
+    /// Groups of log appends synced since it was opened: how many syncs its log has cost.
+    #[must_use]
+    pub fn log_groups_synced(&self) -> u64 {
+        self.log.groups_synced()
+    }
+
     /// Bytes the database takes on disk now, journals included.
     ///
     /// # Errors
@@ -125,8 +135,9 @@ pub(crate) struct Core {
     meta: Keyspace,
     clock: Arc<dyn Clock>,
     path: PathBuf,
-    /// Held from the checks of a commit to its sync: what was checked is still true when written.
+    /// Held from the checks of a commit to its write: what was checked is still true when written.
     commit_lock: Mutex<()>,
+    syncs: Syncs,
 }
 
 impl Core {
@@ -135,6 +146,8 @@ impl Core {
         let db = Database::builder(path)
             .cache_size(limits::CACHE_BYTES)
             .max_journaling_size(limits::JOURNAL_BYTES_MAX)
+            // Cores are scarcer than a disk's bytes: compressing every append would cost as much as reading it.
+            .journal_compression(CompressionType::None)
             .open()
             .map_err(failed)?;
         let meta = db.keyspace("meta", keyspace_options).map_err(failed)?;
@@ -145,6 +158,7 @@ impl Core {
             clock,
             path,
             commit_lock: Mutex::new(()),
+            syncs: Syncs::default(),
         })
     }
 
@@ -158,6 +172,19 @@ impl Core {
     /// A batch that is on disk when its commit returns.
     fn synced_batch(&self) -> fjall::OwnedWriteBatch {
         self.db.batch().durability(Some(PersistMode::SyncData))
+    }
+
+    /// A batch whose commit others can see before it is on disk: acknowledge nothing of it before [`Core::sync`].
+    ///
+    /// Whoever acts on what they saw commits later, and the journal keeps the order: what is on disk never lacks what it
+    /// followed from.
+    fn batch(&self) -> fjall::OwnedWriteBatch {
+        self.db.batch()
+    }
+
+    /// Puts everything committed before this call on disk. Calls that meet share a sync.
+    fn sync(&self) -> fjall::Result<()> {
+        self.syncs.share(|| self.db.persist(PersistMode::SyncData))
     }
 
     fn meta_u64(&self, key: &[u8]) -> PortResult<Option<u64>> {
@@ -186,6 +213,15 @@ impl Core {
 
 fn keyspace_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(limits::MEMTABLE_BYTES)
+}
+
+/// Of a topic. A keyspace keeps the options it was made with, so an older database goes on as it was.
+fn log_options() -> KeyspaceCreateOptions {
+    let apart = KvSeparationOptions::default()
+        .separation_threshold(limits::LOG_SEPARATE_BYTES)
+        .age_cutoff(1.0)
+        .compression(CompressionType::None);
+    keyspace_options().with_kv_separation(Some(apart))
 }
 
 /// A key of the `meta` keyspace: parts joined by NUL, which no name contains.

@@ -25,8 +25,16 @@ pub const APPEND_QUEUE_CALLS_MAX: usize = 8_192;
 pub const APPEND_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// A group is synced once it holds this much: 1 MB syncs in 0.7 ms, more only adds delay.
 pub const GROUP_BYTES_MAX: usize = 1024 * 1024;
+/// Calls synced together share a stored value up to this size: a value costs the database some microseconds whatever it
+/// holds, and a reader that starts inside one reads over what lies before.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+/// Log values from this size on are kept apart from their keys: compaction then moves keys of 12 bytes and leaves them where
+/// they were written.
+pub const LOG_SEPARATE_BYTES: u32 = 1_024;
 /// Under load a group waits at most this long for company.
 pub const GROUP_LINGER_MAX: Duration = Duration::from_millis(5);
+/// It waits this long at a time, and no longer once nothing came meanwhile.
+pub const GROUP_LINGER_STEP: Duration = Duration::from_micros(500);
 /// A group of fewer calls was not load: the next one does not linger.
 pub const GROUP_CALLS_LINGER_MIN: usize = 16;
 

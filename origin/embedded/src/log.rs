@@ -1,7 +1,7 @@
 //! The event log on the embedded database.
 //!
 //! One keyspace per topic; key = partition and first offset, value = the records of one append
-//! call. Appends go through `writer`, reads go straight to the keyspace, `retention` removes.
+//! call, or of several that came together. Appends go through `writer`, reads go straight to the keyspace, `retention` removes.
 
 mod chunk;
 mod retention;
@@ -32,6 +32,7 @@ pub(crate) struct EmbeddedLog {
     queue: Option<mpsc::Sender<Append>>,
     queued_bytes: Arc<AtomicUsize>,
     queue_bytes_max: usize,
+    groups: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
     /// Removed bytes not yet compacted away, per topic.
     owed_bytes: Mutex<HashMap<String, Arc<AtomicU64>>>,
@@ -57,11 +58,12 @@ impl EmbeddedLog {
         }
         let (sender, queue) = mpsc::channel(APPEND_QUEUE_CALLS_MAX);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
+        let groups = Arc::new(AtomicU64::new(0));
         let writer = Writer {
-            db: core.db.clone(),
-            clock: core.clock.clone(),
+            core: core.clone(),
             queue,
             queued_bytes: queued_bytes.clone(),
+            groups: groups.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("log-writer".to_owned())
@@ -78,11 +80,17 @@ impl EmbeddedLog {
             queue: Some(sender),
             queued_bytes,
             queue_bytes_max: options.append_queue_bytes_max,
+            groups,
             writer: Some(thread),
             owed_bytes: Mutex::default(),
             compact_after_bytes: options.compact_after_bytes,
             core,
         })
+    }
+
+    /// Groups of appends synced since the start: each was one `fdatasync`.
+    pub(crate) fn groups_synced(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
     }
 
     fn topic(&self, name: &str) -> PortResult<Arc<Topic>> {

@@ -278,9 +278,9 @@ impl Inner {
             requires,
             outbox,
         } = commit;
-        let _lock = self.core.lock_commits();
+        let lock = self.core.lock_commits();
         let now_ms = self.core.clock.now_ms();
-        let mut batch = self.core.synced_batch();
+        let mut batch = self.core.batch();
         if let Some(fence) = &fence {
             self.hold_fence(fence, &mut batch)?;
         }
@@ -294,6 +294,11 @@ impl Inner {
         let touched = self.outboxes.append(&self.core, outbox, &mut batch)?;
         batch
             .commit()
+            .map_err(|e| fault::storage("commit state", e))?;
+        // The next commit is checked and written while this one waits for the disk.
+        drop(lock);
+        self.core
+            .sync()
             .map_err(|e| fault::storage("commit state", e))?;
         self.outboxes.wake(&touched);
         Ok(())

@@ -195,7 +195,7 @@ async fn every_deskdrop_event_arrives_once() {
     let s = Stores::new();
     let config = CollectorConfig {
         brands: HashMap::new(),
-        reader_key: Secret::new([1; 32]),
+        reader_key: Secret::new([1; 32]).into(),
         edge_token: Secret::new("edge"),
         exposure: exposure_check([1; 16]),
         collect: Arc::default(),

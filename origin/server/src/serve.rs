@@ -211,6 +211,7 @@ impl Process {
             self.shutdown.clone(),
             &mut self.tasks,
         );
+        export::databases(&self.metrics, self.stores.databases.clone());
         let origin = observe(origin, &self.metrics);
         self.listen(listener, origin);
         self.housekeeping();
@@ -233,6 +234,7 @@ impl Process {
             state,
             blobs,
             clock,
+            ..
         } = &self.stores;
         let (log, state, blobs, clock) = (log.clone(), state.clone(), blobs.clone(), clock.clone());
         let intake =
@@ -248,7 +250,8 @@ impl Process {
             reader_key: Secret::new(hex::<32>(
                 "MEDIAFLOW_READER_KEY",
                 &secret("MEDIAFLOW_READER_KEY")?,
-            )?),
+            )?)
+            .into(),
             edge_token: edge_token.clone(),
             exposure: exposure_check(hex(
                 "MEDIAFLOW_EXPOSURE_KEY",
@@ -479,6 +482,7 @@ impl Process {
             state,
             blobs,
             clock,
+            ..
         } = &self.stores;
         let (log, state, blobs, clock) = (log.clone(), state.clone(), blobs.clone(), clock.clone());
         let max_age_ms = Some(i64::from(self.config.retain_h) * 3_600_000);

@@ -26,6 +26,8 @@ pub struct Stores {
     pub blobs: Arc<dyn BlobStore>,
     /// Wall clock.
     pub clock: Arc<dyn Clock>,
+    /// The embedded databases among them.
+    pub databases: Vec<Embedded>,
 }
 
 /// Opens what the configuration names and says so in the log.
@@ -105,6 +107,7 @@ pub async fn open(config: &Config) -> Result<Stores> {
         state,
         blobs,
         clock: Arc::new(SystemClock),
+        databases: embedded.into_values().collect(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Figures: what was promised, measured in one run, beside the command that measures it.
 //!
 //! ```text
-//! groups (each measures some figures) ─► the terminal, or --json a line each ─► docs/FIGURES.md
+//! groups (each measures some figures) ─► the terminal, or --json a line each ─► their sections of docs/FIGURES.md
 //! ```
 //!
 //! A figure that is missed is named as missed; only a group that cannot measure is an error. Loads
@@ -10,14 +10,15 @@
 mod blob;
 mod bundle;
 mod edges;
+mod events;
 mod figure;
 mod parity;
 mod process;
 mod programs;
 mod rank;
+mod sections;
 mod world;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
@@ -50,12 +51,25 @@ const GROUPS: &[Group] = &[
         world::measure,
     ),
     ("parity", "the same bytes on every target", parity::measure),
+    (
+        "events",
+        "readers' events: durable, folded, published",
+        events::measure,
+    ),
+    (
+        "recount",
+        "10,000,000 events, counted again by DuckDB",
+        events::recount,
+    ),
+    (SOAK, "ten minutes of the whole path", events::soak),
 ];
+/// Takes as long as all others: measured only when it is named, or with `--long`.
+const SOAK: &str = "soak";
 
 const FILE: &str = "docs/FIGURES.md";
 
-/// Measures all groups, or those named by `only`. A complete run rewrites `docs/FIGURES.md`.
-pub fn run(workspace: &Workspace, json: bool, only: &[String]) -> Result<()> {
+/// Measures all groups, or those named by `only`, and rewrites their sections of `docs/FIGURES.md`.
+pub fn run(workspace: &Workspace, json: bool, only: &[String], long: bool) -> Result<()> {
     for name in only {
         if !GROUPS.iter().any(|(slug, ..)| slug == name) {
             let known: Vec<_> = GROUPS.iter().map(|(slug, ..)| *slug).collect();
@@ -64,13 +78,17 @@ pub fn run(workspace: &Workspace, json: bool, only: &[String]) -> Result<()> {
     }
     let chosen: Vec<_> = GROUPS
         .iter()
-        .filter(|(slug, ..)| only.is_empty() || only.iter().any(|name| name == slug))
+        .filter(|(slug, ..)| match only.is_empty() {
+            true => long || *slug != SOAK,
+            false => only.iter().any(|name| name == slug),
+        })
         .collect();
     let logs = workspace.output("xtask-logs");
     // Figures for a program must not be mixed with words for a person.
     let mut progress = (!json).then(|| Progress::new(chosen.len(), logs.clone()));
-    let mut figures = Vec::new();
+    let file = workspace.at(FILE);
     for (slug, name, measure) in chosen {
+        let mut figures = Vec::new();
         let log = format!("bench-{slug}");
         let step = match &mut progress {
             Some(progress) => progress.begin(&log, name),
@@ -89,33 +107,13 @@ pub fn run(workspace: &Workspace, json: bool, only: &[String]) -> Result<()> {
             }
             figures.push(figure);
         }
-    }
-    if only.is_empty() {
-        let text = table(&figures, &machine());
-        fs::write(workspace.at(FILE), text).with_context(|| format!("cannot write {FILE}"))?;
+        // At once: what a later group cannot measure takes nothing from this one.
+        let before = fs::read_to_string(&file).unwrap_or_default();
+        let order: Vec<&str> = GROUPS.iter().map(|(slug, ..)| *slug).collect();
+        let text = sections::replace(&before, &order, (slug, name), &figures, &machine());
+        fs::write(&file, text).with_context(|| format!("cannot write {FILE}"))?;
     }
     Ok(())
-}
-
-fn table(figures: &[Figure], machine: &str) -> String {
-    let mut text = format!(
-        "# Figures\n\nMeasured by `cargo xtask bench` (`--json` for one object a line) on {machine}, in one run, \
-         the load on the same cores. Times differ from machine to machine; ratios hold.\n\n\
-         | figure | measured | must | |\n|---|---|---|---|\n"
-    );
-    for figure in figures {
-        // Writing into a string cannot fail.
-        let _ = writeln!(text, "{}", figure.row());
-    }
-    let missed: Vec<_> = figures
-        .iter()
-        .filter(|figure| !figure.holds())
-        .map(|figure| figure.name.as_str())
-        .collect();
-    if !missed.is_empty() {
-        let _ = writeln!(text, "\nMissed: {}.", missed.join(", "));
-    }
-    text
 }
 
 /// Cores, processor and compiler, as far as this system tells.
@@ -135,29 +133,4 @@ fn machine() -> String {
         "{cores} cores ({}), {compiler}",
         processor.as_deref().unwrap_or(std::env::consts::ARCH)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_names_what_was_missed() {
-        let figures = [
-            Figure::new("worker bundle, raw", 123.0, "KB", Must::AtMost(700.0)),
-            Figure::new("feeds", 9000.0, "1/s", Must::AtLeast(12000.0)),
-            Figure::new("memory", 61.0, "MB", Must::Nothing),
-        ];
-        let text = table(&figures, "a machine");
-        assert!(
-            text.contains("| worker bundle, raw | 123 KB | ≤ 700 KB | holds |"),
-            "{text}"
-        );
-        assert!(
-            text.contains("| feeds | 9000 1/s | ≥ 12000 1/s | **missed** |"),
-            "{text}"
-        );
-        assert!(text.contains("| memory | 61 MB |  |  |"), "{text}");
-        assert!(text.ends_with("\nMissed: feeds.\n"), "{text}");
-    }
 }

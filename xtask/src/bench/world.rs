@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use super::edges::reader::set;
+use super::events::Load;
 use super::programs::{self, program};
 use super::{Figure, Must, process};
 use crate::bundle::{WORKERD_CONFIG, build_worker};
@@ -35,6 +36,12 @@ const PIN_S: f64 = 2.0;
 const READING_S: f64 = 5.0;
 const PINS: usize = 50;
 const READINGS: usize = 8;
+/// Readings while events of others come in, and how many of those a second, for how long: as long as the readings take.
+const READINGS_LOADED: usize = 16;
+const LOAD_S: f64 = 20_000.0;
+const LOAD_FOR_S: f64 = 50.0;
+/// Until caches are filled as they are under load.
+const LOAD_BEFORE: Duration = Duration::from_secs(5);
 /// Days of stories before today: some 2,000 a day.
 const DAYS_BEFORE: &str = "2";
 /// The sources have given everything when nothing new came for so long: every one is polled several times meanwhile.
@@ -52,7 +59,8 @@ pub fn measure(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
     let mut world = World::start(workspace)?;
     let mut figures = world.import()?;
     figures.extend(world.pins()?);
-    figures.push(world.readings()?);
+    figures.push(world.readings(READINGS, "", READING_S)?);
+    figures.extend(world.readings_under_load(workspace)?);
     Ok(figures)
 }
 
@@ -280,10 +288,10 @@ impl World {
     }
 
     /// A reader reads on one device; how long until a device that logs in as the same reader hides the story.
-    fn readings(&self) -> Result<Figure> {
+    fn readings(&self, readings: usize, when: &str, must_s: f64) -> Result<Figure> {
         let mut took_s = Vec::new();
-        for n in 0..READINGS {
-            let reader = format!("bench-reader-{n}");
+        for n in 0..readings {
+            let reader = format!("bench-reader-{n}{when}");
             let phone = self.device(&reader)?;
             // The pins stand first, and a pin is shown although it was read.
             let feed = self.feed(self.native_at, &phone)?;
@@ -295,7 +303,7 @@ impl World {
                 .context("the feed is full of pins")?;
             let event = json!([{
                 "specversion": "1.0",
-                "id": format!("bench-read-{n}"),
+                "id": format!("bench-read-{n}{when}"),
                 "source": "/bench",
                 "type": "org.mediaflow.read.v1",
                 "data": { "brand": self.brand, "surface": config::SURFACE, "content_id": id, "dwell_s": 60 },
@@ -316,11 +324,39 @@ impl World {
         }
         took_s.sort_by(f64::total_cmp);
         Ok(Figure::new(
-            format!("reading to the feed of the reader's other device: slowest of {READINGS}"),
+            format!(
+                "reading to the feed of the reader's other device{when}: slowest of {readings}"
+            ),
             at(&took_s, 1.0),
             "s",
-            Must::AtMost(READING_S),
+            Must::AtMost(must_s),
         ))
+    }
+
+    /// The same while other readers' events come in.
+    fn readings_under_load(&self, workspace: &Workspace) -> Result<Vec<Figure>> {
+        let load = Load {
+            rate: LOAD_S,
+            seconds: LOAD_FOR_S,
+            brand: self.brand.clone(),
+            ..Load::default()
+        };
+        let to = self.origin_at;
+        thread::scope(|scope| {
+            let loading = scope.spawn(move || load.run(workspace, to));
+            thread::sleep(LOAD_BEFORE);
+            let reading = self.readings(READINGS_LOADED, ", at 20,000 events/s", READING_S);
+            let told = loading.join().ok().context("the load ended early")??;
+            Ok(vec![
+                reading?,
+                Figure::new(
+                    "the same: events acknowledged meanwhile",
+                    told.number("rate")?,
+                    "1/s",
+                    Must::AtLeast(LOAD_S * 0.98),
+                ),
+            ])
+        })
     }
 
     /// The cookie of a new device on which this reader consents and logs in.

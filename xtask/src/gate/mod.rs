@@ -115,6 +115,7 @@ struct Gate {
     workspace: Workspace,
     npm: Beside,
     debian: Beside,
+    duckdb: Beside,
     deny: Beside,
 }
 
@@ -136,6 +137,7 @@ pub fn run(workspace: &Workspace, only: &[String]) -> Result<bool> {
         workspace: workspace.clone(),
         npm: Beside::new(workspace, tools::NPM, ahead),
         debian: Beside::new(workspace, tools::DEBIAN, ahead),
+        duckdb: Beside::new(workspace, tools::DUCKDB, ahead),
         deny: Beside::new(workspace, tools::DENY, ahead),
     };
     let mut progress = Progress::new(chosen.len(), workspace.output("xtask-logs"));
@@ -308,6 +310,8 @@ impl Gate {
 
     fn test(&self, step: &Step) -> Result<Outcome> {
         self.debian.ready(&self.workspace)?;
+        // Where it is absent the test that needs it says so.
+        self.duckdb.ready(&self.workspace)?;
         let status = step.run(&mut self.workspace.cargo(&[
             "test",
             "--locked",

@@ -1,4 +1,4 @@
-//! A chunk: the records of one append call as one stored value.
+//! A chunk: the records of one append call, or of several that were synced together, as one stored value.
 //!
 //! ```text
 //! version u8 = 1 | appended_ms i64 | bytes_before u64 | count u32 | record …
@@ -54,6 +54,20 @@ pub(super) fn encode(records: &[Record]) -> PortResult<Vec<u8>> {
     Ok(out)
 }
 
+/// Joins encoded chunks to one that holds the records of all, in their order.
+pub(super) fn join(chunks: &[Vec<u8>], count: u64) -> Vec<u8> {
+    let bytes = chunks.iter().map(|c| c.len() - HEAD_BYTES).sum::<usize>();
+    let mut out = Vec::with_capacity(HEAD_BYTES + bytes);
+    out.push(VERSION);
+    out.extend_from_slice(&[0; 16]);
+    // Callers join at most `CHUNK_BYTES_MAX`, which holds fewer records than a u32 counts.
+    out.extend_from_slice(&(count as u32).to_be_bytes());
+    for chunk in chunks {
+        out.extend_from_slice(&chunk[HEAD_BYTES..]);
+    }
+    out
+}
+
 /// Fills in when and where the chunk is stored.
 pub(super) fn stamp(chunk: &mut [u8], appended_ms: i64, bytes_before: u64) {
     chunk[1..9].copy_from_slice(&appended_ms.to_be_bytes());
@@ -78,7 +92,8 @@ pub(super) fn record(chunk: &mut Bytes) -> PortResult<Record> {
     let key_len = read_u32(chunk)?;
     let value_len = read_u32(chunk)?;
     let header_count = read_u16(chunk)?;
-    let mut headers = Vec::new();
+    // A damaged count must not reserve memory.
+    let mut headers = Vec::with_capacity(usize::from(header_count).min(8));
     for _ in 0..header_count {
         let name_len = usize::from(read_u16(chunk)?);
         let value_len = read_u32(chunk)?;
@@ -150,6 +165,16 @@ mod tests {
         let read: Vec<_> = (0..3).map(|_| record(&mut chunk).unwrap()).collect();
         assert_eq!(read, sample());
         assert!(chunk.is_empty());
+    }
+
+    #[test]
+    fn joined_chunks_hold_the_records_of_all() {
+        let one = encode(&sample()).unwrap();
+        let mut joined = Bytes::from(join(&[one.clone(), one], 6));
+        assert_eq!(head(&mut joined).unwrap().count, 6);
+        let read: Vec<_> = (0..6).map(|_| record(&mut joined).unwrap()).collect();
+        assert_eq!(read, [sample(), sample()].concat());
+        assert!(joined.is_empty());
     }
 
     #[test]

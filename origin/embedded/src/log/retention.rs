@@ -97,6 +97,8 @@ pub(super) fn reclaim(
         let keyspace = core.db.keyspace(&name, keyspace_options).map_err(failed)?;
         keyspace.rotate_memtable_and_wait().map_err(failed)?;
     }
+    // The first time finds which files of values hold removed ones, the second rewrites those.
+    topic.keyspace.major_compact().map_err(failed)?;
     topic.keyspace.major_compact().map_err(failed)?;
     owed_bytes.fetch_sub(owed, Ordering::AcqRel);
     Ok(())

@@ -8,7 +8,7 @@ use mediaflow_ports::{Offset, PortError, PortErrorKind, PortResult};
 use tokio::sync::watch;
 
 use super::chunk;
-use crate::{Core, fault, keyspace_options, meta_key};
+use crate::{Core, fault, log_options, meta_key};
 
 pub(super) struct Topic {
     pub name: String,
@@ -33,7 +33,7 @@ impl Topic {
         let failed = |e| fault::storage("open a topic", e);
         let keyspace = core
             .db
-            .keyspace(&format!("log.{name}"), keyspace_options)
+            .keyspace(&format!("log.{name}"), log_options)
             .map_err(failed)?;
         let spans = (0..partitions)
             .map(|partition| {

@@ -1,17 +1,19 @@
 //! The writer thread: takes queued appends, numbers them, writes and syncs them per group.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use fjall::{Database, PersistMode};
-use mediaflow_ports::{Clock, Offset, PortError, PortErrorKind, PortResult};
+use fjall::OwnedWriteBatch;
+use mediaflow_ports::{Offset, PortError, PortErrorKind, PortResult};
 use tokio::sync::{mpsc, oneshot};
 
 use super::chunk;
 use super::topic::Topic;
-use crate::fault;
-use crate::limits::{GROUP_BYTES_MAX, GROUP_CALLS_LINGER_MIN, GROUP_LINGER_MAX};
+use crate::limits::{
+    CHUNK_BYTES_MAX, GROUP_BYTES_MAX, GROUP_CALLS_LINGER_MIN, GROUP_LINGER_MAX, GROUP_LINGER_STEP,
+};
+use crate::{Core, fault};
 
 /// One append call on its way to disk.
 pub(super) struct Append {
@@ -24,10 +26,11 @@ pub(super) struct Append {
 }
 
 pub(super) struct Writer {
-    pub db: Database,
-    pub clock: Arc<dyn Clock>,
+    pub core: Arc<Core>,
     pub queue: mpsc::Receiver<Append>,
     pub queued_bytes: Arc<AtomicUsize>,
+    /// Groups synced so far.
+    pub groups: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -41,20 +44,25 @@ impl Writer {
         }
     }
 
-    /// Whatever waits, up to the size limit. Only under load is it worth waiting for more: a
-    /// lone append is synced at once.
+    /// Whatever waits, up to the size limit. Only under load is it worth waiting for more, and only while more comes: a
+    /// lone append is synced at once, and callers that all wait for this group send nothing new.
     fn collect(&mut self, first: Append, linger: bool) -> Vec<Append> {
         let deadline = Instant::now() + GROUP_LINGER_MAX;
         let mut bytes = first.chunk.len();
         let mut group = vec![first];
+        let mut waited = false;
         while bytes < GROUP_BYTES_MAX {
             match self.queue.try_recv() {
                 Ok(next) => {
                     bytes += next.chunk.len();
                     group.push(next);
+                    waited = false;
                 }
-                Err(mpsc::error::TryRecvError::Empty) if linger && Instant::now() < deadline => {
-                    std::thread::sleep(GROUP_LINGER_MAX / 10);
+                Err(mpsc::error::TryRecvError::Empty)
+                    if linger && !waited && Instant::now() < deadline =>
+                {
+                    std::thread::sleep(GROUP_LINGER_STEP);
+                    waited = true;
                 }
                 Err(_) => break,
             }
@@ -63,47 +71,107 @@ impl Writer {
         group
     }
 
-    fn write(&self, mut group: Vec<Append>) {
-        let appended_ms = self.clock.now_ms();
-        let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));
-        // Ends as of this group; the topics learn them only once synced.
-        let mut ends: Vec<(Arc<Topic>, usize, Offset, u64)> = Vec::new();
+    /// Writes a group as one batch with one sync: what belongs to one partition becomes as few values as possible, since
+    /// each costs the database more than its bytes do.
+    fn write(&self, group: Vec<Append>) {
+        let appended_ms = self.core.clock.now_ms();
+        let mut ends: Vec<Tail> = Vec::new();
         let mut bases = Vec::with_capacity(group.len());
-        for append in &mut group {
-            let known = ends
-                .iter()
-                .position(|(t, p, ..)| Arc::ptr_eq(t, &append.topic) && *p == append.partition);
+        let mut replies = Vec::with_capacity(group.len());
+        for append in group {
+            let known = ends.iter().position(|t| {
+                Arc::ptr_eq(&t.topic, &append.topic) && t.partition == append.partition
+            });
             let at = known.unwrap_or_else(|| {
-                let (end, bytes) = append.topic.tail(append.partition);
-                ends.push((append.topic.clone(), append.partition, end, bytes));
+                ends.push(Tail::of(append.topic, append.partition));
                 ends.len() - 1
             });
-            let (_, _, end, bytes_before) = &mut ends[at];
-            chunk::stamp(&mut append.chunk, appended_ms, *bytes_before);
-            bases.push(*end);
-            let key = append.topic.key(append.partition, *end);
-            *end += append.count;
-            *bytes_before += append.chunk.len() as u64;
-            let chunk = std::mem::take(&mut append.chunk);
-            batch.insert(&append.topic.keyspace, key.as_slice(), chunk);
+            bases.push(ends[at].take(append.chunk, append.count));
+            replies.push(append.reply);
         }
-        match batch.commit() {
+        let mut batch = self.core.batch();
+        for tail in &mut ends {
+            tail.write(&mut batch, appended_ms);
+        }
+        match batch.commit().and_then(|()| self.core.sync()) {
             Ok(()) => {
-                for (topic, partition, end, bytes) in ends {
-                    topic.advance(partition, end, bytes);
+                for tail in ends {
+                    tail.topic.advance(tail.partition, tail.end, tail.bytes);
                 }
-                for (append, base) in group.into_iter().zip(bases) {
+                self.groups.fetch_add(1, Ordering::Relaxed);
+                for (reply, base) in replies.into_iter().zip(bases) {
                     // A caller that went away still has its records in the log.
-                    let _ = append.reply.send(Ok(base));
+                    let _ = reply.send(Ok(base));
                 }
             }
             Err(error) => {
                 let error = fault::storage("append to the log", error);
-                tracing::error!(%error, calls = group.len(), "appends were not acknowledged");
-                for append in group {
-                    let _ = append.reply.send(Err(copy_of(&error)));
+                tracing::error!(%error, calls = replies.len(), "appends were not acknowledged");
+                for reply in replies {
+                    let _ = reply.send(Err(copy_of(&error)));
                 }
             }
+        }
+    }
+}
+
+/// The end of a partition as of the group; the topic learns it only once synced.
+struct Tail {
+    topic: Arc<Topic>,
+    partition: usize,
+    end: Offset,
+    bytes: u64,
+    /// Values to write: their first offset, records, and the calls' chunks.
+    values: Vec<(Offset, u64, Vec<Vec<u8>>)>,
+    /// Bytes of the last of them.
+    last_bytes: usize,
+}
+
+impl Tail {
+    fn of(topic: Arc<Topic>, partition: usize) -> Self {
+        let (end, bytes) = topic.tail(partition);
+        Self {
+            topic,
+            partition,
+            end,
+            bytes,
+            values: Vec::new(),
+            last_bytes: 0,
+        }
+    }
+
+    /// Adds a call's records; answers the offset of the first.
+    fn take(&mut self, chunk: Vec<u8>, count: u64) -> Offset {
+        let base = self.end;
+        self.end += count;
+        let bytes = chunk.len();
+        match self.values.last_mut() {
+            Some((_, records, chunks)) if self.last_bytes + bytes <= CHUNK_BYTES_MAX => {
+                *records += count;
+                chunks.push(chunk);
+                self.last_bytes += bytes;
+            }
+            _ => {
+                self.values.push((base, count, vec![chunk]));
+                self.last_bytes = bytes;
+            }
+        }
+        base
+    }
+
+    fn write(&mut self, batch: &mut OwnedWriteBatch, appended_ms: i64) {
+        for (base, count, mut chunks) in self.values.drain(..) {
+            let mut value = match chunks.pop() {
+                Some(only) if chunks.is_empty() => only,
+                last => {
+                    chunks.extend(last);
+                    chunk::join(&chunks, count)
+                }
+            };
+            chunk::stamp(&mut value, appended_ms, self.bytes);
+            self.bytes += value.len() as u64;
+            let key = self.topic.key(self.partition, base);
+            batch.insert(&self.topic.keyspace, key.as_slice(), value);
         }
     }
 }

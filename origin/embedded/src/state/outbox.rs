@@ -103,7 +103,7 @@ pub(super) fn read(core: &Core, outbox: &str, max: usize) -> PortResult<Vec<Outb
 
 pub(super) fn ack(core: &Core, outbox: &str, ids: &[u64]) -> PortResult<()> {
     for ids in ids.chunks(REMOVE_BATCH_MAX) {
-        let mut batch = core.synced_batch();
+        let mut batch = core.batch();
         let unique: std::collections::BTreeSet<u64> = ids.iter().copied().collect();
         for id in unique {
             batch.remove(&core.meta, row_key(outbox, id));
@@ -112,7 +112,8 @@ pub(super) fn ack(core: &Core, outbox: &str, ids: &[u64]) -> PortResult<()> {
             .commit()
             .map_err(|e| fault::storage("acknowledge an outbox", e))?;
     }
-    Ok(())
+    core.sync()
+        .map_err(|e| fault::storage("acknowledge an outbox", e))
 }
 
 fn row_key(outbox: &str, id: u64) -> Vec<u8> {

@@ -15,6 +15,8 @@ mod foreign;
 mod letters;
 mod options;
 mod overload;
+mod reader_key;
+mod records;
 mod redact;
 mod routes;
 mod senders;
@@ -28,12 +30,11 @@ pub use check::outlier::OutlierRules;
 pub use check::place::Places;
 pub use envelope::Envelope;
 pub use options::Collect;
+pub use reader_key::{ReaderKey, pseudonym};
 pub use routes::routes;
 pub use senders::{Sender, SenderConfig, Senders, parse_write_keys};
 
-use bytes::Bytes;
 use futures_util::future::join_all;
-use hmac::{Hmac, KeyInit, Mac};
 use mediaflow_http::{Metrics, Secret};
 use mediaflow_ports::{Clock, EventLog, PortResult, Record, partition_of};
 use mediaflow_shared::event::Event;
@@ -42,7 +43,6 @@ use mediaflow_shared::served::Exposure;
 use mediaflow_shared::time::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sha2::Sha256;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
@@ -52,6 +52,7 @@ use crate::error::{IngestError, IngestResult};
 use crate::limits::{BATCH_EVENTS_MAX, DEDUPE_WINDOW_MS, RECOVER_BYTES, RECOVER_RECORDS};
 use counters::Counters;
 use dedupe::{Claim, Key, Window, key_of};
+use records::Candidate;
 
 /// The topic of checked events.
 pub const TOPIC_EVENTS: &str = "events";
@@ -74,7 +75,7 @@ pub struct CollectorConfig {
     /// accepted and is a group of its own.
     pub brands: HashMap<String, String>,
     /// Key of the pseudonyms (MEDIAFLOW_READER_KEY).
-    pub reader_key: Secret,
+    pub reader_key: ReaderKey,
     /// What an edge presents as bearer token (MEDIAFLOW_EDGE_TOKEN). Empty: no edge is believed.
     pub edge_token: Secret,
     /// See [`exposure_check`].
@@ -88,22 +89,8 @@ impl CollectorConfig {
     #[must_use]
     pub fn pseudonym(&self, brand: &str, reader_id: &str) -> Pseudonym {
         let group = self.brands.get(brand).map_or(brand, String::as_str);
-        pseudonym(&self.reader_key, group, reader_id)
+        self.reader_key.pseudonym(group, reader_id)
     }
-}
-
-/// HMAC-SHA256(key, group ‖ 0 ‖ reader id), its first 16 bytes.
-#[must_use]
-pub fn pseudonym(key: &Secret, group: &str, reader_id: &str) -> Pseudonym {
-    let mut out = [0u8; 16];
-    // HMAC takes keys of any length, so this is always `Ok`.
-    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose()) {
-        mac.update(group.as_bytes());
-        mac.update(&[0]);
-        mac.update(reader_id.as_bytes());
-        out.copy_from_slice(&mac.finalize().into_bytes()[..16]);
-    }
-    Pseudonym(out)
 }
 
 /// Accepts exposure ids sealed with `key` (MEDIAFLOW_EXPOSURE_KEY) that are for the event's own item
@@ -174,11 +161,6 @@ pub struct Collector {
     counters: Counters,
 }
 
-struct Candidate {
-    key: Key,
-    record: Record,
-}
-
 impl Collector {
     /// Opens the collector: remembers the (source, id) of the last hour's records.
     ///
@@ -226,12 +208,15 @@ impl Collector {
     /// [`IngestError::Malformed`] when the text is no such thing or holds too many;
     /// [`IngestError::Port`] when the log refused: nothing new was acknowledged, send it again.
     pub async fn collect(self: &Arc<Self>, json: &str, caller: Caller) -> IngestResult<Report> {
-        let events = split(json)?;
         let now = Timestamp(self.clock.now_ms());
         let mut report = Report::default();
         let mut dead = Vec::new();
-        let mut checked = Vec::with_capacity(events.len());
-        for (index, raw) in events.iter().enumerate() {
+        let mut checked = self.check_all(json, &caller, now).unwrap_or_default();
+        let one_by_one = match checked.is_empty() {
+            true => split(json)?,
+            false => Vec::new(),
+        };
+        for (index, raw) in one_by_one.iter().enumerate() {
             match check::read(raw.get(), &self.config, &caller, now) {
                 Ok(event) => checked.push(event),
                 Err(refusal) => {
@@ -251,6 +236,22 @@ impl Collector {
         Ok(report)
     }
 
+    /// The events of a batch that is good as a whole, which most are: read once, instead of first being taken apart. `None` when
+    /// anything is wrong with any of it.
+    fn check_all(&self, json: &str, caller: &Caller, now: Timestamp) -> Option<Vec<Event>> {
+        let events: Vec<Event> = match json.trim_start().starts_with('[') {
+            true => serde_json::from_str(json).ok()?,
+            false => vec![serde_json::from_str(json).ok()?],
+        };
+        if !(1..=BATCH_EVENTS_MAX).contains(&events.len()) {
+            return None;
+        }
+        let checked = events
+            .into_iter()
+            .map(|event| check::settle(event, &self.config, caller, now));
+        checked.collect::<Result<_, _>>().ok()
+    }
+
     async fn store(
         &self,
         events: Vec<Event>,
@@ -259,9 +260,10 @@ impl Collector {
     ) -> IngestResult<(usize, usize)> {
         let (done, outcome) = watch::channel(None);
         let (mut mine, mut waiting, mut duplicates) = (Vec::new(), Vec::new(), 0);
-        for event in events {
-            let key = key_of(&event.source, &event.id);
-            match self.window.claim(key, now.0, &outcome) {
+        let keys: Vec<Key> = events.iter().map(|e| key_of(&e.source, &e.id)).collect();
+        let claims = self.window.claim(&keys, now.0, &outcome);
+        for ((key, event), claim) in keys.into_iter().zip(events).zip(claims) {
+            match claim {
                 Claim::Mine => mine.push((key, event)),
                 Claim::Seen => duplicates += 1,
                 // Twice in one batch: settled together with its twin.
@@ -297,6 +299,9 @@ impl Collector {
     /// Appends per partition and settles per partition, so that a batch which failed in part can
     /// be sent again without doubling the other part.
     async fn append(&self, mine: Vec<(Key, Event)>) -> PortResult<()> {
+        if mine.is_empty() {
+            return Ok(());
+        }
         let keys: Vec<Key> = mine.iter().map(|(k, _)| *k).collect();
         let partitions = match self.log.partitions(TOPIC_EVENTS).await {
             Ok(n) => n,
@@ -306,12 +311,11 @@ impl Collector {
             }
         };
         let mut groups: BTreeMap<u32, Vec<Candidate>> = BTreeMap::new();
-        for (key, event) in mine {
-            let record = record_of(&event, key);
+        for candidate in records::candidates(mine) {
             groups
-                .entry(partition_of(&record.key, partitions))
+                .entry(partition_of(&candidate.record.key, partitions))
                 .or_default()
-                .push(Candidate { key, record });
+                .push(candidate);
         }
         let appends = groups.into_iter().map(|(partition, group)| async move {
             let (keys, records): (Vec<Key>, Vec<Record>) =
@@ -392,20 +396,6 @@ fn split(json: &str) -> IngestResult<Vec<&RawValue>> {
             format!("holds {n} events, allowed are 1 to {BATCH_EVENTS_MAX}"),
             "send smaller batches",
         )),
-    }
-}
-
-fn record_of(event: &Event, key: Key) -> Record {
-    let partition_key = match event.data.reader {
-        Some(p) => Bytes::copy_from_slice(&p.0),
-        None => Bytes::copy_from_slice(event.id.as_bytes()),
-    };
-    // Writing a struct of strings and numbers into memory cannot fail.
-    let value = serde_json::to_vec(event).unwrap_or_default();
-    let record = Record::new(partition_key, value).with_header(HEADER_DEDUPE, key.to_vec());
-    match &event.traceparent {
-        Some(trace) => record.with_header(HEADER_TRACE, trace.clone()),
-        None => record,
     }
 }
 

@@ -15,7 +15,7 @@ async fn collector(s: &Stores) -> Arc<Collector> {
         brands: [("daily", "group"), ("metro", "group")]
             .map(|(b, g)| (b.to_owned(), g.to_owned()))
             .into(),
-        reader_key: Secret::new([7; 32]),
+        reader_key: Secret::new([7; 32]).into(),
         edge_token: Secret::new("edge"),
         exposure: exposure_check(KEY),
         collect: Arc::default(),
@@ -445,7 +445,7 @@ proptest::proptest! {
     fn any_text_is_an_event_or_a_refusal(text in "\\PC{0,200}") {
         let config = CollectorConfig {
             brands: HashMap::new(),
-            reader_key: Secret::new([7; 32]),
+            reader_key: Secret::new([7; 32]).into(),
             edge_token: Secret::new(""),
             exposure: exposure_check(KEY),
             collect: Arc::default(),

@@ -413,7 +413,7 @@ mod tests {
         std::fs::write(&dir, text).unwrap();
         let config = CollectorConfig {
             brands: HashMap::new(),
-            reader_key: Secret::new([1; 32]),
+            reader_key: Secret::new([1; 32]).into(),
             edge_token: Secret::new("edge"),
             exposure: exposure_check([1; 16]),
             collect: Arc::default(),

@@ -3,6 +3,7 @@
 //! Numbers are copied when somebody scrapes. Labels are closed sets: lanes, views, tiers, partitions, outcomes, brands
 //! of the configuration. docs/observability.md lists every family.
 
+mod databases;
 mod lag;
 mod views;
 
@@ -16,6 +17,7 @@ use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use databases::databases;
 pub use lag::watch as watch_lag;
 pub use views::views;
 

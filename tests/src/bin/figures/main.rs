@@ -3,6 +3,7 @@
 //! `cargo xtask bench` starts these and reads the JSON they print. None of them is part of the product.
 
 mod blobs;
+mod events;
 mod load;
 mod stand;
 
@@ -63,6 +64,12 @@ enum Command {
         #[arg(long, default_value_t = 6.0)]
         seconds: f64,
     },
+    /// Reader events in batches, at a rate or as fast as they are acknowledged, and how long that took
+    Events(events::Events),
+    /// Every event in the log of a stopped origin, a line each
+    Dump(events::dump::Dump),
+    /// Bytes in a plain file with syncs: what no log can beat
+    Floor(events::floor::Floor),
 }
 
 // One thread: a load of many would take the cores from what it measures.
@@ -78,6 +85,9 @@ async fn main() -> ExitCode {
             Ok(())
         }
         Command::Stand { items, db } => stand::run(items, db).await,
+        Command::Events(arguments) => events::run(arguments).await,
+        Command::Dump(dump) => events::dump::run(&dump).await,
+        Command::Floor(floor) => events::floor::run(&floor),
         Command::Load {
             addr,
             path,

@@ -21,7 +21,7 @@ async fn collector_with(s: &Stores, collect: Collect, brands: &[&str]) -> Arc<Co
             .iter()
             .map(|b| ((*b).to_owned(), (*b).to_owned()))
             .collect(),
-        reader_key: Secret::new([7; 32]),
+        reader_key: Secret::new([7; 32]).into(),
         edge_token: Secret::new("edge"),
         exposure: exposure_check([9; 16]),
         collect: Arc::new(collect),

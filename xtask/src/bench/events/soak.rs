@@ -1,0 +1,156 @@
+//! The whole path in one process at a steady rate: does anything grow that should not?
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::Load;
+use super::origin::Origin;
+use crate::bench::programs;
+use crate::bench::{Figure, Must};
+use crate::progress::Step;
+use crate::workspace::Workspace;
+
+/// Of a complete run of the benchmarks.
+pub const SHORT_S: f64 = 60.0;
+const LONG_S: f64 = 600.0;
+const RATE_S: f64 = 50_000.0;
+/// Behind by less than this many seconds of events is a commit's cadence, not a lag.
+const LAG_S_MAX: f64 = 5.0;
+/// What memory may grow by from the middle of a run to its end: caches still filling.
+const GROWTH_MAX: f64 = 1.15;
+const LOOK: Duration = Duration::from_secs(2);
+/// By then what was acknowledged is folded, or it never will be.
+const DRAIN_MAX: Duration = Duration::from_secs(300);
+
+/// Ten minutes of it.
+pub fn measure(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
+    programs::build(workspace, step)?;
+    path(workspace, LONG_S)
+}
+
+/// What was seen of the origin while the load ran.
+struct Sample {
+    lag: f64,
+    resident_mb: f64,
+}
+
+/// `seconds` of events through collector, log, features and publisher.
+pub fn path(workspace: &Workspace, seconds: f64) -> Result<Vec<Figure>> {
+    let mut origin = Origin::start(workspace, "path", None, &[])?;
+    let load = Load {
+        rate: RATE_S,
+        seconds,
+        ..Load::default()
+    };
+    let over = AtomicBool::new(false);
+    let to = origin.address;
+    let (told, samples) = thread::scope(|scope| {
+        let loading = scope.spawn(|| {
+            let told = load.run(workspace, to);
+            over.store(true, Ordering::Release);
+            told
+        });
+        let samples = watch(&origin, &over);
+        let told = loading.join().ok().context("the load ended early")?;
+        anyhow::Ok((told?, samples?))
+    })?;
+    origin.program.must_run()?;
+    let drain_s = drain(&origin)?;
+    let (acknowledged, rate) = (told.number("acknowledged")?, told.number("rate")?);
+    let folded = origin.settled("features_events_total")?;
+    let cpu_us = origin.cpu_s()? * 1e6 / acknowledged;
+    let disk = origin.metric("embedded_disk_bytes")?;
+    let half = samples.len() / 2;
+    let highest = |part: &[Sample]| part.iter().map(|s| s.resident_mb).fold(0.0, f64::max);
+    let (middle_mb, end_mb) = (highest(&samples[..half]), highest(&samples[half..]));
+    let lag = samples[half..].iter().map(|s| s.lag).fold(0.0, f64::max);
+    let folder = origin.folder.clone();
+    drop(origin);
+    fs::remove_dir_all(&folder)?;
+    Ok(vec![
+        Figure::new(
+            format!("the whole path in one process at 50,000 events/s for {seconds:.0} s: reached"),
+            rate,
+            "1/s",
+            Must::AtLeast(RATE_S * 0.98),
+        ),
+        Figure::new(
+            "the same: ack p99",
+            told.number("p99_ms")?,
+            "ms",
+            Must::Nothing,
+        ),
+        Figure::new(
+            "the same: events acknowledged and not folded at the end",
+            acknowledged - folded,
+            "",
+            Must::AtMost(0.0),
+        ),
+        Figure::new(
+            "the same: lag of the folds in the second half, at most",
+            lag / RATE_S,
+            "s",
+            Must::AtMost(LAG_S_MAX),
+        ),
+        Figure::new(
+            "the same: folded after the last event by",
+            drain_s,
+            "s",
+            Must::Nothing,
+        ),
+        Figure::new(
+            "the same: CPU of the origin an event",
+            cpu_us,
+            "µs",
+            Must::Nothing,
+        ),
+        Figure::new(
+            "the same: memory in the second half over the first",
+            end_mb / middle_mb,
+            "×",
+            Must::AtMost(GROWTH_MAX),
+        ),
+        Figure::new(
+            "the same: memory at its highest",
+            end_mb.max(middle_mb),
+            "MB",
+            Must::Nothing,
+        ),
+        Figure::new(
+            "the same: disk an event",
+            disk / acknowledged,
+            "B",
+            Must::Nothing,
+        ),
+    ])
+}
+
+fn watch(origin: &Origin, over: &AtomicBool) -> Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    while !over.load(Ordering::Acquire) {
+        thread::sleep(LOOK);
+        samples.push(Sample {
+            lag: origin.metric("events_lag_records")?,
+            resident_mb: origin.resident_mb()?.0,
+        });
+    }
+    ensure!(samples.len() >= 2, "the load was too short to watch");
+    Ok(samples)
+}
+
+/// Waits until all is folded; answers how long that took, to the cadence of the metric.
+pub fn drain(origin: &Origin) -> Result<f64> {
+    let begun = Instant::now();
+    while origin.settled("events_lag_records")? > 0.0 {
+        ensure!(
+            begun.elapsed() < DRAIN_MAX,
+            "the folds are still behind after {} s",
+            DRAIN_MAX.as_secs()
+        );
+    }
+    Ok(begun.elapsed().as_secs_f64())
+}
