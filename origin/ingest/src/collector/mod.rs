@@ -35,6 +35,8 @@ pub use routes::routes;
 pub use senders::{Sender, SenderConfig, Senders, parse_write_keys};
 
 use futures_util::future::join_all;
+use mediaflow_http::body::check_depth;
+use mediaflow_http::limits::JSON_DEPTH_MAX;
 use mediaflow_http::{Metrics, Secret};
 use mediaflow_ports::{Clock, EventLog, PortResult, Record, partition_of};
 use mediaflow_shared::event::Event;
@@ -205,7 +207,7 @@ impl Collector {
     /// Takes a batch in, given as one CloudEvent or an array of them in JSON.
     ///
     /// # Errors
-    /// [`IngestError::Malformed`] when the text is no such thing or holds too many;
+    /// [`IngestError::Malformed`] when the text is no such thing, holds too many or nests too deep;
     /// [`IngestError::Port`] when the log refused: nothing new was acknowledged, send it again.
     pub async fn collect(self: &Arc<Self>, json: &str, caller: Caller) -> IngestResult<Report> {
         let now = Timestamp(self.clock.now_ms());
@@ -213,7 +215,10 @@ impl Collector {
         let mut dead = Vec::new();
         let mut checked = self.check_all(json, &caller, now).unwrap_or_default();
         let one_by_one = match checked.is_empty() {
-            true => split(json)?,
+            true => {
+                check_depth(json).map_err(|_| too_deep())?;
+                split(json)?
+            }
             false => Vec::new(),
         };
         for (index, raw) in one_by_one.iter().enumerate() {
@@ -243,7 +248,7 @@ impl Collector {
             true => serde_json::from_str(json).ok()?,
             false => vec![serde_json::from_str(json).ok()?],
         };
-        if !(1..=BATCH_EVENTS_MAX).contains(&events.len()) {
+        if !(1..=BATCH_EVENTS_MAX).contains(&events.len()) || !is_shallow(json, events.len()) {
             return None;
         }
         let checked = events
@@ -374,6 +379,32 @@ impl Collector {
     pub fn window_shortened(&self) -> u64 {
         self.window.turned_early()
     }
+}
+
+/// Whether no bracket of these events can be too deep, told by counting: each event opens two that are closed again before
+/// the next one. Most batches pass; [`check_depth`] looks at every byte of the others.
+fn is_shallow(json: &str, events: usize) -> bool {
+    let opened: usize = json
+        .as_bytes()
+        // A part's count fits a byte, which is what makes counting fast.
+        .chunks(192)
+        .map(|part| {
+            usize::from(
+                part.iter()
+                    .map(|b| u8::from(matches!(b, b'{' | b'[')))
+                    .sum::<u8>(),
+            )
+        })
+        .sum();
+    opened < 2 * events + JSON_DEPTH_MAX - 2
+}
+
+fn too_deep() -> IngestError {
+    IngestError::malformed(
+        "body",
+        format!("JSON is nested more than {JSON_DEPTH_MAX} deep"),
+        "send flatter JSON",
+    )
 }
 
 fn split(json: &str) -> IngestResult<Vec<&RawValue>> {

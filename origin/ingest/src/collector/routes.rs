@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use mediaflow_http::body::{BodyLimits, check_depth, read_bytes, utf8};
+use mediaflow_http::body::{BodyLimits, read_bytes, utf8};
 use mediaflow_http::{Problem, auth};
 use mediaflow_ports::PortErrorKind;
 use std::sync::Arc;
@@ -45,7 +45,6 @@ async fn events(State(c): State<Arc<Collector>>, request: Request) -> Result<Res
     let _held = overload::hold(&c, &parts.headers)?;
     let bytes = read_bytes(&parts.headers, body, BodyLimits::default()).await?;
     let text = utf8(&bytes)?;
-    check_depth(text)?;
     let caller = caller(&c, &parts);
     let report = c.collect(text, caller).await.map_err(problem)?;
     answer(report)
