@@ -38,7 +38,7 @@ struct Arguments {
 enum Command {
     /// Installs what a fresh machine lacks beyond Rust (rustup) and Node
     Tools {
-        /// Also what only the benchmarks need: wrk and Prometheus
+        /// Also what only the benchmarks need: wrk
         #[arg(long)]
         bench: bool,
     },

@@ -1,7 +1,7 @@
 //! What a fresh machine lacks, beyond Rust (rustup) and Node: installed when absent, else left.
 //!
 //! Everything comes from package registries by its ordinary client: Rust's compile targets from
-//! rustup, `tests/js` from npm, cargo-deny by cargo, DuckDB by pip, Chromium and Redis from Debian.
+//! rustup, `tests/js` from npm, cargo-deny by cargo, DuckDB by pip, Chromium, Redis and Prometheus from Debian.
 //! Never replaces what is already there.
 
 use std::env;
@@ -17,9 +17,9 @@ use crate::workspace::Workspace;
 /// What the edges and the npm package are compiled for.
 const TARGETS: &[&str] = &["wasm32-unknown-unknown", "wasm32-wasip2"];
 /// Debian packages that tests need (Maven brings Java); each has a program that shows it is there, see [`program`].
-const FOR_TESTS: &[&str] = &["chromium", "redis-server", "maven"];
+const FOR_TESTS: &[&str] = &["chromium", "redis-server", "maven", "prometheus"];
 /// And these only the benchmarks.
-const FOR_BENCH: &[&str] = &["wrk", "prometheus"];
+const FOR_BENCH: &[&str] = &["wrk"];
 
 /// One tool: the name of its log, what a person reads, the work. The work returns a note.
 pub type Tool = (
@@ -38,7 +38,7 @@ pub const DEBIAN: Tool = ("tools-debian", "Chromium, Redis, Maven", test_package
 pub const DUCKDB: Tool = ("tools-duckdb", "DuckDB for Python", duckdb_package);
 /// The check of dependencies.
 pub const DENY: Tool = ("tools-deny", "cargo-deny", cargo_deny);
-const BENCH: Tool = ("tools-bench", "wrk and Prometheus", bench_packages);
+const BENCH: Tool = ("tools-bench", "wrk", bench_packages);
 
 /// Installs everything, one after the other.
 pub fn install(workspace: &Workspace, bench: bool) -> Result<()> {
