@@ -36,8 +36,8 @@ pub const IDLE_MS: i64 = 30_000;
 pub const ASKED_MS_MAX: i64 = 5 * 60_000;
 /// A pause after which a new session is counted.
 pub const SESSION_GAP_MS: i64 = 30 * 60_000;
-/// A profile older than this counts as stale (rung 1), in minutes: a week.
-pub const PROFILE_STALE_MIN: u32 = 7 * 24 * 60;
+/// A profile older than this counts as stale (rung 1), in minutes; the origin's rank gate counts the same.
+pub const PROFILE_STALE_MIN: u32 = mediaflow_shared::profile::STALE_MIN;
 /// Profiles read from storage and held for a moment: a client that ignores cookies must not read KV every time.
 pub const PROFILES_HELD_MAX: usize = 512;
 /// How long such a profile is held, and how long "there is none" is believed.

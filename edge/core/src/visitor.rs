@@ -12,7 +12,7 @@ use crate::token::{Token, TokenError, TokenRead, cookie};
 use mediaflow_shared::front::Front;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::profile::fold::{self, Interaction, ItemView};
-use mediaflow_shared::profile::{Mute, Profile, blob};
+use mediaflow_shared::profile::{Mute, Profile, blob, faded};
 use mediaflow_shared::time::{Minute, Timestamp};
 use mediaflow_shared::topics::LANES;
 use xxhash_rust::xxh3::xxh3_64;
@@ -215,14 +215,6 @@ pub async fn known<P: Platform>(
 }
 
 const ONE: u32 = 65_536;
-
-/// Weight of a profile that may be outdated: from one at once to a half after a week, a quarter at least.
-fn faded(age_min: u32) -> u32 {
-    let lost = u64::from(ONE / 2) * u64::from(age_min) / u64::from(PROFILE_STALE_MIN);
-    // Even a profile that was just changed is not fully believed while storage cannot confirm it.
-    let start = u64::from(ONE - ONE / 8);
-    start.saturating_sub(lost).max(u64::from(ONE / 4)) as u32
-}
 
 type Slow = Option<(Vec<u8>, Profile)>;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mediaflow_ports::{Blob, Lane};
 use mediaflow_shared::front::build::{FrontError, Head, Item, encode};
-use mediaflow_shared::front::{FRAME, NEIGHBOURS};
+use mediaflow_shared::front::{FRAME, Front, NEIGHBOURS};
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::model::Model;
 use mediaflow_shared::time::{Minute, Timestamp};
@@ -216,6 +216,10 @@ impl Fronts {
         .await;
         if !outcome.failed.is_empty() {
             return Ok(false);
+        }
+        if let Ok(front) = Front::parse(bytes.to_vec()) {
+            let current = &self.shared.current;
+            current.set_front(&brand.slug, &surface.slug, front);
         }
         self.published.insert(key, Published { built: now, bytes });
         Ok(true)

@@ -32,7 +32,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    fn of(content: &Content) -> Self {
+    pub fn of(content: &Content) -> Self {
         let mut item = candidate::from_content(content);
         // Dated ahead by its source: not before then.
         item.embargo = item

@@ -4,18 +4,20 @@
 //! - [`rules`]: outbox `rules.publish` → cards for pins, takedowns for the whole brand → `r/<brand>/<surface>`.
 //! - [`fronts`]: `content.enriched` and the view `content` → [`index`]; with what the stream says ([`stream`]) →
 //!   [`candidates`] → `f/<brand>/<surface>`, on a beat and soon after content changes.
-//! - [`profiles`]: outbox `profiles.dirty` → `u/<pseudonym>`; an empty value deletes.
+//! - [`profiles`]: outbox `profiles.dirty` → [`publishing`] decides whether it is worth a write → `u/<pseudonym>`; an
+//!   empty value deletes.
 //! - [`models`]: configured weights → `m/<brand>`.
 //!
-//! [`archive`] keeps every version for two days, [`replay`] finds them again. The [`board`] is what lanes tell each
+//! [`plan`] prices publishing policies on replayed traffic. [`archive`] keeps every version for two days, [`replay`] finds them again. The [`board`] is what lanes tell each
 //! other.
 //!
-//! What it never does: rank, count events, decide rules, publish a value that says what edges have already.
+//! What it never does: rank for a reader, count events, decide rules, publish a value that says what edges have already.
 
 pub mod archive;
 mod board;
 mod candidates;
 mod chunks;
+mod current;
 mod duplicates;
 mod error;
 mod fronts;
@@ -23,7 +25,9 @@ mod index;
 pub mod limits;
 mod metrics;
 mod models;
+pub mod plan;
 mod profiles;
+pub mod publishing;
 mod push;
 pub mod replay;
 mod rules;
@@ -37,14 +41,16 @@ use tokio::task::JoinSet;
 
 pub use error::{PublisherError, PublisherResult};
 pub use fronts::{Basis, LearnedVectors, front_key};
-pub use metrics::{LaneSnapshot, PublisherMetrics, PublisherSnapshot};
+pub use metrics::{BrandSnapshot, LaneSnapshot, PublisherMetrics, PublisherSnapshot};
 pub use models::kv_key as model_kv_key;
-pub use profiles::profile_key;
+pub use profiles::{VIEW_BUDGET, VIEW_PARKED, VIEW_SENT, profile_key};
+pub use publishing::{Policy, PublishSettings};
 pub use rules::{OUTBOX_RULES, RulesPublisher, rules_key};
 pub use settings::{BrandSettings, ModelSettings, PublisherSettings, SurfaceSettings};
 
 use crate::archive::Archive;
 use crate::board::Board;
+use crate::current::Current;
 use crate::fronts::Fronts;
 
 /// What the publisher needs. Clones share it.
@@ -68,6 +74,7 @@ pub(crate) struct Shared {
     pub learned: Option<Arc<dyn LearnedVectors>>,
     pub board: Board,
     pub archive: Archive,
+    pub current: Current,
 }
 
 /// The publisher.
@@ -92,6 +99,7 @@ impl Publisher {
             learned,
             board: Board::default(),
             archive: Archive::default(),
+            current: Current::default(),
         });
         Ok(Self { deps, shared })
     }
@@ -102,6 +110,15 @@ impl Publisher {
     /// When the state store refuses.
     pub async fn rules(&self) -> PublisherResult<RulesPublisher> {
         RulesPublisher::open(self.deps.clone(), self.shared.clone()).await
+    }
+
+    /// Publishes profiles alone, for a process whose fronts, rules and models another one publishes: the gate ranks
+    /// with what edges had when it began.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_profiles(self, shutdown: watch::Receiver<bool>) -> PublisherResult<()> {
+        profiles::run(self.deps, self.shared, shutdown).await
     }
 
     /// Publishes until `shutdown` turns true (or its sender is gone).
@@ -116,7 +133,11 @@ impl Publisher {
         let mut lanes = JoinSet::new();
         lanes.spawn(rules.run(shutdown.clone()));
         lanes.spawn(fronts.run(shutdown.clone()));
-        lanes.spawn(profiles::run(deps.clone(), shutdown.clone()));
+        lanes.spawn(profiles::run(
+            deps.clone(),
+            shared.clone(),
+            shutdown.clone(),
+        ));
         let keeper = (shared.clone(), deps.clone(), shutdown.clone());
         lanes.spawn(async move { keeper.0.archive.run(keeper.1, keeper.2).await });
         lanes.spawn(models::publish_all(deps, shared, shutdown));

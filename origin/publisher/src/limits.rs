@@ -33,8 +33,6 @@ pub const READ_BYTES_MAX: usize = 4 << 20;
 pub const PROFILES_BATCH: usize = 4_000;
 /// Between two batches of profiles: what changes meanwhile is written once.
 pub const PROFILES_EVERY: Duration = Duration::from_millis(200);
-/// Hashes of published profiles kept, to write only what changed (about 50 bytes each).
-pub const PROFILES_KNOWN_MAX: usize = 200_000;
 /// A profile nobody renews disappears from the edges after so long, like its state at the origin.
 pub const PROFILE_TTL_S: u64 = 180 * 24 * 3600;
 /// Rules are looked for at least this often, should a wake-up be lost.
@@ -50,3 +48,39 @@ pub const ARCHIVE_TTL_MS: i64 = 48 * 3_600_000;
 pub const ARCHIVE_RENEW: Duration = Duration::from_secs(3_600);
 /// Archived chunks known to be there, so as not to write them again (about 40 bytes each).
 pub const ARCHIVE_CHUNKS_KNOWN_MAX: usize = 200_000;
+
+/// Places that the rank gate compares: what a reader sees without scrolling far. More places change more often and
+/// matter less; docs/publishing.md has the measured trade.
+pub const GATE_TOP_K: u16 = 10;
+/// Places compared at most: what one feed page holds.
+pub const GATE_TOP_K_MAX: u16 = 100;
+/// What a write costs on Workers KV: $5.00 a million beyond what the plan includes.
+pub const DOLLARS_PER_MILLION: f64 = 5.0;
+/// A change that no place showed is written after a week all the same: what edges take for a stale profile.
+pub const PARKED_AGE_MIN: u32 = 7 * 24 * 60;
+/// The same at most: profiles are kept for 180 days, and renewed 30 days before.
+pub const PARKED_AGE_MIN_MAX: u32 = 90 * 24 * 60;
+/// Places that moved, no read among them, wait for so long for the reader's next reads: most sessions are over.
+pub const SETTLE_MIN: u32 = 15;
+/// A waiting change is ranked again with newer fronts so often: an hour changes about a tenth of a front.
+pub const RECHECK_MIN: u32 = 60;
+/// Workers KV takes one write a second for a key.
+pub const KEY_WRITE_EVERY_MS: i64 = 1_000;
+/// A published profile that expires within so many days is renewed with the next change.
+pub const EXPIRY_RENEW_D: u32 = 30;
+/// A budget's bucket holds an hour's worth.
+pub const BUDGET_BURST_MS: i64 = 3_600_000;
+/// Places that a plan's rank regret looks at, whatever the gate compares: what a reader sees without scrolling far.
+pub const PLAN_REGRET_K: u16 = 10;
+/// A round of profiles is tried at least this often, for readers whose time has come.
+pub const PROFILES_POLL: Duration = Duration::from_secs(1);
+/// Readers waiting in memory for one brand (about 150 bytes each); those beyond are found by the sweep.
+pub const QUEUE_MAX: usize = 200_000;
+/// Waiting readers looked at again in one round.
+pub const LOOKS_MAX: usize = 512;
+/// Time a round may spend on ranking: a third of a core. Beyond it, what changed is written.
+pub const GATE_TIME_MAX: Duration = Duration::from_millis(100);
+/// Parked readers are read through in pages, so often: a million in an hour.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// See [`SWEEP_EVERY`].
+pub const SWEEP_PAGE: usize = 256;

@@ -1,7 +1,12 @@
 //! Counters of publishing as plain atomics; the binary exports them.
 
 use mediaflow_ports::Lane;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::publishing::Policy;
+use crate::publishing::decide::{Verdict, Why};
 
 /// Live counters of one lane.
 #[derive(Debug, Default)]
@@ -23,6 +28,29 @@ pub struct PublisherMetrics {
     pub(crate) refused: AtomicU64,
     pub(crate) oldest_front_ms: AtomicI64,
     pub(crate) candidates: AtomicU64,
+    /// Profile writes by policy, deletions last.
+    policies: [AtomicU64; Policy::ALL.len() + 1],
+    /// Writes wanted by reason, then those that wait.
+    decisions: [AtomicU64; Why::ALL.len() + 1],
+    distances: AtomicU64,
+    compared: AtomicU64,
+    // Held for a map operation once a round.
+    brands: Mutex<BTreeMap<String, BrandSnapshot>>,
+}
+
+/// One brand's profiles at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct BrandSnapshot {
+    /// Profiles written and deleted.
+    pub writes: u64,
+    /// Their price.
+    pub dollars: f64,
+    /// Writes that can be paid for now, debts negative; `None` without a budget.
+    pub budget_left: Option<f64>,
+    /// Readers whose write waits for money.
+    pub ready: u64,
+    /// Readers whose change is parked.
+    pub parked: u64,
 }
 
 /// One lane at one moment.
@@ -43,7 +71,7 @@ pub struct LaneSnapshot {
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PublisherSnapshot {
     /// By [`Lane::name`].
     pub lanes: Vec<(&'static str, LaneSnapshot)>,
@@ -57,6 +85,14 @@ pub struct PublisherSnapshot {
     pub oldest_front_ms: i64,
     /// Items in all fronts.
     pub candidates: u64,
+    /// Profile writes by [`Policy::name`]; `withdrawal` counts deletions.
+    pub policies: Vec<(&'static str, u64)>,
+    /// What the policies decided, by [`Why::name`] of a write; `wait` counts the others.
+    pub decisions: Vec<(&'static str, u64)>,
+    /// Mean distance between the top k by what edges had and by the truth, 0 to 1, over everything the gate compared.
+    pub distance_mean: f64,
+    /// By slug; the empty one stands for readers of no configured brand.
+    pub brands: BTreeMap<String, BrandSnapshot>,
 }
 
 impl PublisherMetrics {
@@ -67,6 +103,41 @@ impl PublisherMetrics {
             Lane::Profiles => &self.lanes[2],
             Lane::Models => &self.lanes[3],
         }
+    }
+
+    fn brands(&self) -> MutexGuard<'_, BTreeMap<String, BrandSnapshot>> {
+        self.brands.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn decided(&self, verdict: &Verdict) {
+        let place = match verdict {
+            Verdict::Same => return,
+            Verdict::Write { why, .. } => *why as usize,
+            Verdict::Wait { .. } => Why::ALL.len(),
+        };
+        self.decisions[place].fetch_add(1, Relaxed);
+    }
+
+    /// `policy` by its place in [`Policy::ALL`]; the place after the last stands for deletions.
+    pub(crate) fn charged(&self, brand: &str, writes: u64, dollars: f64, policy: usize) {
+        if let Some(p) = self.policies.get(policy) {
+            p.fetch_add(writes, Relaxed);
+        }
+        let mut brands = self.brands();
+        let b = brands.entry(brand.to_owned()).or_default();
+        b.writes += writes;
+        b.dollars += dollars;
+    }
+
+    pub(crate) fn waiting(&self, brand: &str, left: Option<f64>, ready: u64, parked: u64) {
+        let mut brands = self.brands();
+        let b = brands.entry(brand.to_owned()).or_default();
+        (b.budget_left, b.ready, b.parked) = (left, ready, parked);
+    }
+
+    pub(crate) fn gated(&self, distances: u64, compared: u64) {
+        self.distances.store(distances, Relaxed);
+        self.compared.store(compared, Relaxed);
     }
 
     /// The counters now.
@@ -91,6 +162,21 @@ impl PublisherMetrics {
             refused: self.refused.load(Relaxed),
             oldest_front_ms: self.oldest_front_ms.load(Relaxed),
             candidates: self.candidates.load(Relaxed),
+            policies: named(Policy::ALL.map(Policy::name), "withdrawal", &self.policies),
+            decisions: named(Why::ALL.map(Why::name), "wait", &self.decisions),
+            distance_mean: self.distances.load(Relaxed) as f64
+                / 65_536.0
+                / self.compared.load(Relaxed).max(1) as f64,
+            brands: self.brands().clone(),
         }
     }
+}
+
+fn named<const N: usize>(
+    names: [&'static str; N],
+    last: &'static str,
+    counts: &[AtomicU64],
+) -> Vec<(&'static str, u64)> {
+    let names = names.into_iter().chain([last]);
+    names.zip(counts.iter().map(|c| c.load(Relaxed))).collect()
 }

@@ -30,6 +30,7 @@ pub(crate) async fn publish_all(
 ) -> PublisherResult<()> {
     for brand in &shared.settings.brands {
         let model = decide(&deps, brand).await?;
+        shared.current.set_model(&brand.slug, model);
         let bytes = Bytes::from(model.encode());
         let key = kv_key(&brand.slug);
         let archived = (VIEW_MODEL, model_key(&brand.slug, model.id), bytes.clone());

@@ -150,6 +150,9 @@ impl RulesPublisher {
                 self.waiting.remove(&at);
                 continue;
             }
+            if let Ok((rules, _)) = Rules::decode(&bytes) {
+                self.shared.current.set_rules(&at.0, &at.1, rules);
+            }
             let key = rules_key(&at.0, &at.1);
             let archived = (VIEW_RULES, version_key(version), bytes.clone());
             self.shared.archive.hold(&self.deps, &key, archived).await?;

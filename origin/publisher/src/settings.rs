@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::error::{PublisherError, PublisherResult};
 use crate::limits::{REBUILD_EVERY_S, SURFACE_ITEMS};
+use crate::publishing::PublishSettings;
 
 /// The publisher's part of the configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -20,6 +21,9 @@ pub struct PublisherSettings {
     /// Fronts are rebuilt at least this often; 5 in development.
     #[serde(default = "rebuild_every_s")]
     pub rebuild_every_s: u64,
+    /// How profiles are published, for brands that do not say so themselves.
+    #[serde(default)]
+    pub publish: PublishSettings,
 }
 
 /// One brand.
@@ -41,6 +45,9 @@ pub struct BrandSettings {
     /// Departures from the built-in model.
     #[serde(default)]
     pub model: ModelSettings,
+    /// How its profiles are published; absent = as [`PublisherSettings::publish`] says.
+    #[serde(default)]
+    pub publish: Option<PublishSettings>,
 }
 
 /// One surface of a brand: its front page or a section.
@@ -117,8 +124,15 @@ impl PublisherSettings {
                 }
             }
             b.model.apply(Model::default(), &b.slug)?;
+            self.publish_of(b).check(&b.slug)?;
         }
         Ok(())
+    }
+
+    /// How a brand's profiles are published.
+    #[must_use]
+    pub fn publish_of<'a>(&'a self, brand: &'a BrandSettings) -> &'a PublishSettings {
+        brand.publish.as_ref().unwrap_or(&self.publish)
     }
 
     /// Time between rebuilds.

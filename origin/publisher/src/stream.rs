@@ -75,6 +75,16 @@ impl Signals {
         Ok(())
     }
 
+    /// Counts a click or read, as `features` does.
+    pub fn click(&mut self, content: ContentId, at: Minute) {
+        self.counts.entry(content).or_default().click(at);
+    }
+
+    /// Counts a reader who went on from one item to the next, as `features` does.
+    pub fn follow(&mut self, from: ContentId, to: ContentId, at: Minute) {
+        self.next.entry(from).or_default().follow(to, at);
+    }
+
     /// Fills the columns that the stream decides.
     pub fn fill(&self, item: &mut Item, now: Minute) {
         if let Some(c) = self.counts.get(&item.content) {

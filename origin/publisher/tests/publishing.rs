@@ -417,6 +417,10 @@ async fn profiles_are_written_when_changed_and_deleted_on_withdrawal() {
     let emit = |value: &'static str| Commit::new().emit(OUTBOX_PROFILES, reader.0.to_vec(), value);
     let state = w.db.state();
     state.commit(emit("old")).await.unwrap();
+    w.until(&profile_key(reader), |b| b.as_deref() == Some(b"old"))
+        .await;
+    // A key takes one write a second.
+    w.clock.advance(1_000);
     state.commit(emit("new")).await.unwrap();
     let took = w
         .until(&profile_key(reader), |b| b.as_deref() == Some(b"new"))

@@ -5,7 +5,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use mediaflow_ingest::collector::{OutlierRules, SenderConfig};
-use mediaflow_publisher::{BrandSettings, ModelSettings, PublisherSettings, SurfaceSettings};
+use mediaflow_publisher::{
+    BrandSettings, ModelSettings, PublishSettings, PublisherSettings, SurfaceSettings,
+};
 use mediaflow_shared::id::check_slug;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +38,8 @@ pub struct Config {
     pub retain_h: u32,
     /// Front rebuilt at least every so many seconds.
     pub front_rebuild_s: u32,
+    /// How readers' profiles are published.
+    pub publish: PublishSettings,
     /// Where the edge sends events; default: this process.
     pub origin_url: Option<String>,
     /// Brands.
@@ -58,6 +62,7 @@ impl Default for Config {
             partitions: 8,
             retain_h: 7 * 24,
             front_rebuild_s: 60,
+            publish: PublishSettings::default(),
             origin_url: None,
             brands: Vec::new(),
             collect: Collection::default(),
@@ -132,6 +137,9 @@ pub struct Brand {
     /// Weights that differ from the built-in model.
     #[serde(default)]
     pub model: Option<toml::Table>,
+    /// How its readers' profiles are published, instead of what `[publish]` says.
+    #[serde(default)]
+    pub publish: Option<PublishSettings>,
     /// Category names of this brand → our names.
     #[serde(default)]
     pub taxonomy: BTreeMap<String, String>,
@@ -209,6 +217,7 @@ impl Brand {
             languages: self.languages.clone(),
             surfaces: surfaces.collect(),
             model,
+            publish: self.publish.clone(),
         })
     }
 }
@@ -360,6 +369,7 @@ impl Config {
         Ok(PublisherSettings {
             brands,
             rebuild_every_s: self.front_rebuild_s.into(),
+            publish: self.publish.clone(),
         })
     }
 

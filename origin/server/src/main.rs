@@ -47,6 +47,8 @@ enum Command {
     Simulate(commands::simulate::SimulateArguments),
     /// Makes and rotates keys and tokens
     Keys(commands::keys::KeysArguments),
+    /// Prices publishing policies on replayed traffic
+    Publish(commands::publish::PublishArguments),
     /// Lists, shows and replays dead letters
     Dlq(commands::dlq::DlqArguments),
     /// Shows lag, rates, freshness, rungs and spool of running origins, live
@@ -62,6 +64,7 @@ async fn main() -> ExitCode {
         Command::Replay(a) => commands::replay::run(a).await,
         Command::Simulate(a) => commands::simulate::run(a).await,
         Command::Keys(a) => commands::keys::run(&a),
+        Command::Publish(a) => commands::publish::run(a).await,
         Command::Dlq(a) => commands::dlq::run(a).await,
         Command::Top(a) => commands::top::run(a).await,
     };

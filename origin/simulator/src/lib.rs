@@ -24,6 +24,7 @@ pub mod rng;
 pub mod serve;
 pub mod stream;
 pub mod text;
+pub mod visits;
 pub mod webhook;
 pub mod words;
 pub mod world;

@@ -235,6 +235,19 @@ impl Profile {
     }
 }
 
+/// A profile older than this counts as stale (rung 1), in minutes: a week.
+pub const STALE_MIN: u32 = 7 * 24 * 60;
+
+/// Weight of personal scorers for a profile that may be outdated, Q16: from 7/8 at once to 3/8 after a week, a quarter
+/// at least. Even a profile that was just changed is not fully believed while storage cannot confirm it.
+#[must_use]
+pub fn faded(age_min: u32) -> u32 {
+    const ONE: u32 = 1 << 16;
+    let lost = u64::from(ONE / 2) * u64::from(age_min) / u64::from(STALE_MIN);
+    let start = u64::from(ONE - ONE / 8);
+    start.saturating_sub(lost).max(u64::from(ONE / 4)) as u32
+}
+
 /// Age classes: 0 = under 1 h, then doubling up to 255 = forgotten. Class c covers ages below `2^c` hours.
 #[must_use]
 pub const fn age_class(age_min: u32) -> u8 {

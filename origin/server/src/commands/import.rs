@@ -221,7 +221,7 @@ fn events(path: &Path, mapping: &EventMapping, tx: &mpsc::Sender<Batch<Value>>) 
 }
 
 /// The event, flagged when its user agent names a robot.
-fn marked(mut event: Value, agent: Option<&str>) -> Value {
+pub fn marked(mut event: Value, agent: Option<&str>) -> Value {
     use std::sync::OnceLock;
     static BOTS: OnceLock<isbot::Bots> = OnceLock::new();
     if agent.is_some_and(|a| BOTS.get_or_init(isbot::Bots::default).is_bot(a)) {

@@ -4,6 +4,7 @@ pub mod dlq;
 pub mod feed;
 pub mod import;
 pub mod keys;
+pub mod publish;
 pub mod replay;
 pub mod simulate;
 pub mod top;
