@@ -361,7 +361,11 @@ async fn deskdrops_events_are_counted_once_and_its_readers_are_known() {
         .collect();
     let mapping = dir.path().join("mapping.toml");
     std::fs::write(&mapping, MAPPING).unwrap();
-    let mut origin = Origin::start(dir.path());
+    // Every change is looked for below, not only those that move a place.
+    let on_change = "publish = { policy = \"on_change\" }";
+    let mut origin = mediaflow_tests::Setup::default()
+        .head(on_change)
+        .start(dir.path());
     origin.import(&items).await;
     let (path, mapping) = (file.display().to_string(), mapping.display().to_string());
     let args = ["events", &path, "--mapping", &mapping];

@@ -9,6 +9,7 @@
 
 mod held;
 mod lane;
+mod pay;
 
 use mediaflow_shared::id::Pseudonym;
 use tokio::sync::watch;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::error::{PublisherError, PublisherResult};
 use crate::limits::{
     DOLLARS_PER_MILLION, GATE_TOP_K, GATE_TOP_K_MAX, PARKED_AGE_MIN, PARKED_AGE_MIN_MAX,
-    RECHECK_MIN,
+    RECHECK_MIN, SETTLE_MIN,
 };
 
 /// When a changed profile is written.

@@ -1,12 +1,11 @@
 //! `mediaflow publish --plan`: what a publishing policy would cost and lose, on replayed traffic.
 //!
-//! Events come from a file, from the log of a running origin, or from simulated readers ([`traffic`]); the folds of
-//! `features` turn them into profiles, and the publisher's plan prices every policy in one pass. Nothing is written.
+//! Events come from a file or from simulated readers ([`traffic`]); the folds of `features` turn them into profiles, and
+//! the publisher's plan prices every policy in one pass. It needs no server, and nothing is written.
 
 mod table;
 mod traffic;
 
-use super::Origin;
 use crate::config::Config;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, Args};
@@ -16,7 +15,7 @@ use std::path::PathBuf;
 
 /// Arguments of `publish`.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("traffic").required(true).args(["events", "simulate", "log"])))]
+#[command(group(ArgGroup::new("traffic").required(true).args(["events", "simulate"])))]
 pub struct PublishArguments {
     /// Prices policies on replayed traffic; writes nothing
     #[arg(long, required = true)]
@@ -39,9 +38,6 @@ pub struct PublishArguments {
     /// Seed of the simulated readers
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// The event log of a running origin instead of a file
-    #[arg(long)]
-    log: bool,
     /// Brands, surfaces, weights and `[publish]` of this configuration; without: one surface a brand, the defaults
     #[arg(long, value_name = "TOML")]
     config: Option<PathBuf>,
@@ -59,8 +55,6 @@ pub struct PublishArguments {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    origin: Origin,
 }
 
 /// Runs `publish`.
@@ -83,7 +77,7 @@ pub async fn run(a: PublishArguments) -> Result<()> {
         publisher,
         candidates,
         sample_every: a.sample,
-        invent_items: a.simulate.is_none() && a.articles.is_none() && !a.log,
+        invent_items: a.simulate.is_none() && a.articles.is_none(),
     };
     let tally = if let Some(readers) = a.simulate {
         let (seed, days) = (a.seed, a.days);
@@ -96,7 +90,7 @@ pub async fn run(a: PublishArguments) -> Result<()> {
         })
         .await?
     } else {
-        bail!("no traffic was named; give --events, --simulate or --log");
+        bail!("no traffic was named; give --events or --simulate");
     }?;
     table::print(&tally, a.json)
 }
