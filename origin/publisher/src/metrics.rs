@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::publishing::Policy;
 use crate::publishing::decide::{Verdict, Why};
 
 /// Live counters of one lane.
@@ -28,8 +27,6 @@ pub struct PublisherMetrics {
     pub(crate) refused: AtomicU64,
     pub(crate) oldest_front_ms: AtomicI64,
     pub(crate) candidates: AtomicU64,
-    /// Profile writes by policy, deletions last.
-    policies: [AtomicU64; Policy::ALL.len() + 1],
     /// Writes wanted by reason, then those that wait.
     decisions: [AtomicU64; Why::ALL.len() + 1],
     distances: AtomicU64,
@@ -41,8 +38,14 @@ pub struct PublisherMetrics {
 /// One brand's profiles at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BrandSnapshot {
-    /// Profiles written and deleted.
-    pub writes: u64,
+    /// [`crate::Policy::name`]; empty before the first round.
+    pub policy: &'static str,
+    /// Profiles written.
+    pub written: u64,
+    /// Profiles deleted: withdrawn, reset, erased, expired.
+    pub deleted: u64,
+    /// Writes that the store did not take.
+    pub failed: u64,
     /// Their price.
     pub dollars: f64,
     /// Writes that can be paid for now, debts negative; `None` without a budget.
@@ -85,8 +88,6 @@ pub struct PublisherSnapshot {
     pub oldest_front_ms: i64,
     /// Items in all fronts.
     pub candidates: u64,
-    /// Profile writes by [`Policy::name`]; `withdrawal` counts deletions.
-    pub policies: Vec<(&'static str, u64)>,
     /// What the policies decided, by [`Why::name`] of a write; `wait` counts the others.
     pub decisions: Vec<(&'static str, u64)>,
     /// Mean distance between the top k by what edges had and by the truth, 0 to 1, over everything the gate compared.
@@ -118,21 +119,15 @@ impl PublisherMetrics {
         self.decisions[place].fetch_add(1, Relaxed);
     }
 
-    /// `policy` by its place in [`Policy::ALL`]; the place after the last stands for deletions.
-    pub(crate) fn charged(&self, brand: &str, writes: u64, dollars: f64, policy: usize) {
-        if let Some(p) = self.policies.get(policy) {
-            p.fetch_add(writes, Relaxed);
+    /// Changes what is known of a brand's profiles.
+    pub(crate) fn of_brand(&self, brand: &str, change: impl FnOnce(&mut BrandSnapshot)) {
+        let mut brands = self.brands();
+        if !brands.contains_key(brand) {
+            brands.insert(brand.to_owned(), BrandSnapshot::default());
         }
-        let mut brands = self.brands();
-        let b = brands.entry(brand.to_owned()).or_default();
-        b.writes += writes;
-        b.dollars += dollars;
-    }
-
-    pub(crate) fn waiting(&self, brand: &str, left: Option<f64>, ready: u64, parked: u64) {
-        let mut brands = self.brands();
-        let b = brands.entry(brand.to_owned()).or_default();
-        (b.budget_left, b.ready, b.parked) = (left, ready, parked);
+        if let Some(b) = brands.get_mut(brand) {
+            change(b);
+        }
     }
 
     pub(crate) fn gated(&self, distances: u64, compared: u64) {
@@ -162,7 +157,6 @@ impl PublisherMetrics {
             refused: self.refused.load(Relaxed),
             oldest_front_ms: self.oldest_front_ms.load(Relaxed),
             candidates: self.candidates.load(Relaxed),
-            policies: named(Policy::ALL.map(Policy::name), "withdrawal", &self.policies),
             decisions: named(Why::ALL.map(Why::name), "wait", &self.decisions),
             distance_mean: self.distances.load(Relaxed) as f64
                 / 65_536.0

@@ -1,13 +1,14 @@
 //! One round after the other: hear, decide, [`pay`](super::pay), park, acknowledge.
 
 use bytes::Bytes;
+use mediaflow_http::trace::Traces;
 use mediaflow_ports::Commit;
 use mediaflow_shared::front::Front;
 use mediaflow_shared::id::Pseudonym;
 use mediaflow_shared::model::Model;
 use mediaflow_shared::profile::{Profile, blob};
 use mediaflow_shared::rules::Rules;
-use mediaflow_shared::signals::{OUTBOX_PROFILES, parse_dirty_key};
+use mediaflow_shared::signals::{OUTBOX_PROFILES, parse_dirty_key, trace_of_key};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,7 +35,7 @@ use crate::{PublisherDeps, Shared};
 const NO_BRAND: &str = "";
 
 /// What became of a round.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Round {
     /// Entries of the outbox that were handled.
     pub worked: usize,
@@ -42,6 +43,8 @@ pub(super) struct Round {
     pub failed: bool,
     /// How long the store asks to be left alone.
     pub pause: Option<Duration>,
+    /// Of the events behind the work.
+    pub traces: Traces,
 }
 
 /// A reader's entries in the outbox: the last one counts, all are done with it.
@@ -208,6 +211,8 @@ impl ProfileLane {
             }
         }
         self.pay(&mut works, now_ms, &mut round).await?;
+        let waiting = works.len() as i64;
+        round.traces.stage("publish", &[("waiting", waiting)]);
         let mut parking = same;
         for (reader, work) in works.iter().filter(|w| w.1.unsaved) {
             let until_ms = now_ms + PROFILE_TTL_S.cast_signed() * 1000;
@@ -233,6 +238,7 @@ impl ProfileLane {
         let mut heard: BTreeMap<Pseudonym, Heard> = BTreeMap::new();
         let mut refused = Vec::new();
         for r in records {
+            round.traces.note(&[], trace_of_key(&r.key));
             let Some((reader, brand)) = parse_dirty_key(&r.key) else {
                 self.deps.metrics.refused.fetch_add(1, Relaxed);
                 refused.push(r.id);
@@ -389,9 +395,12 @@ impl ProfileLane {
 
     fn report(&self) {
         for (slug, desk) in &self.desks {
-            let left = desk.bucket.as_ref().map(Bucket::left);
-            let (ready, all) = (desk.queue.ready_len() as u64, desk.queue.len() as u64);
-            self.deps.metrics.waiting(slug, left, ready, all - ready);
+            self.deps.metrics.of_brand(slug, |b| {
+                b.policy = desk.settings.policy.name();
+                b.budget_left = desk.bucket.as_ref().map(Bucket::left);
+                b.ready = desk.queue.ready_len() as u64;
+                b.parked = desk.queue.len() as u64 - b.ready;
+            });
         }
         let (distance, n) = self.gate.seen();
         self.deps.metrics.gated(distance, n);

@@ -11,7 +11,6 @@ use super::lane::{Heard, ProfileLane, Round, Work, key};
 use super::profile_key;
 use crate::error::PublisherResult;
 use crate::limits::{PROFILE_TTL_S, PROFILES_BATCH};
-use crate::publishing::Policy;
 use crate::push::{delete, put, retrying};
 
 /// Seconds until a profile is to be forgotten; `None` once it is.
@@ -53,7 +52,7 @@ impl ProfileLane {
             } else {
                 let brands = heard.get(&reader).map_or(&[][..], |h| &h.brands);
                 let desk = self.desk_of(brands).to_owned();
-                self.charge(&desk, 1, Policy::ALL.len());
+                self.charge(&desk, true);
             }
         }
         Ok(undone)
@@ -139,6 +138,7 @@ impl ProfileLane {
         for (slug, reader) in first.iter().filter(|f| !expired.contains(&f.1)) {
             match outcome.failed.get(&profile_key(*reader)) {
                 Some(true) => {
+                    self.deps.metrics.of_brand(slug, |b| b.failed += 1);
                     // The lane pauses as a whole before it tries again.
                     if let (Some(desk), Some(w)) = (self.desks.get_mut(slug), works.get(reader)) {
                         let age_ms_max = desk.settings.age_ms_max();
@@ -159,11 +159,7 @@ impl ProfileLane {
                         ..work.held
                     };
                     commit = commit.put_until(VIEW_SENT, key(*reader), held.encode(), until_ms);
-                    let policy = self
-                        .desks
-                        .get(slug)
-                        .map_or(0, |d| d.settings.policy as usize);
-                    self.charge(slug, 1, policy);
+                    self.charge(slug, false);
                 }
             }
             commit = commit.delete(VIEW_PARKED, key(*reader));
@@ -180,16 +176,18 @@ impl ProfileLane {
         Ok(())
     }
 
-    /// Pays for writes of a policy; deletions have the number after the last one.
-    fn charge(&mut self, slug: &str, writes: usize, policy: usize) {
+    /// Pays for one write or deletion.
+    fn charge(&mut self, slug: &str, deleted: bool) {
         if let Some(desk) = self.desks.get_mut(slug) {
             if let Some(b) = desk.bucket.as_mut() {
-                b.spend(writes);
+                b.spend(1);
             }
-            let dollars = desk.settings.dollars(writes as u64);
-            self.deps
-                .metrics
-                .charged(slug, writes as u64, dollars, policy);
+            let dollars = desk.settings.dollars(1);
+            self.deps.metrics.of_brand(slug, |b| {
+                b.dollars += dollars;
+                b.deleted += u64::from(deleted);
+                b.written += u64::from(!deleted);
+            });
         }
     }
 }

@@ -12,7 +12,7 @@ use mediaflow_features::declare::{Entity, Tier, VIEW_AD, VIEW_BRAND, VIEW_ITEM};
 use mediaflow_http::Metrics;
 use mediaflow_http::metrics::{IntCounter, clamped, raise};
 use mediaflow_ingest::Collector;
-use mediaflow_publisher::PublisherMetrics;
+use mediaflow_publisher::{PublisherMetrics, PublisherSnapshot};
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -191,8 +191,10 @@ pub fn publisher(metrics: &Metrics, source: Arc<PublisherMetrics>) {
         "When the front that was not renewed for longest was built, seconds since the epoch; absent before the first.",
         &[],
     );
+    let profiles = profiles(metrics);
     metrics.on_scrape(move || {
         let s = source.snapshot();
+        profiles(&s);
         let outcome = |lane: &str, outcome: &str, n| {
             raise(&values.with_label_values(&[lane, outcome]), n);
         };
@@ -216,4 +218,62 @@ pub fn publisher(metrics: &Metrics, source: Arc<PublisherMetrics>) {
                 .set(seconds(s.oldest_front_ms));
         }
     });
+}
+
+/// What publishing profiles does and costs, by brand; `none` stands for readers of no configured one.
+fn profiles(metrics: &Metrics) -> impl Fn(&PublisherSnapshot) + Send + Sync + 'static {
+    let writes = metrics.counter(
+        "publisher_writes_total",
+        "KV writes of profiles.",
+        &["brand", "policy", "outcome"],
+    );
+    let decisions = metrics.counter(
+        "publisher_decisions_total",
+        "Why the write of a changed profile was wanted, or that it waits.",
+        &["decision"],
+    );
+    // Fractions of a dollar: a level, since counters count whole things.
+    let dollars = metrics.level(
+        "publisher_dollars_total",
+        "What a brand's profile writes cost since the start.",
+        &["brand"],
+    );
+    let left = metrics.level(
+        "publisher_budget_left",
+        "Profile writes a brand can pay for now, debts negative; absent without a budget.",
+        &["brand"],
+    );
+    let waiting = metrics.gauge(
+        "publisher_profiles_waiting",
+        "Readers whose changed profile waits: ready for money, parked for a change of rank.",
+        &["brand", "state"],
+    );
+    let distance = metrics.level(
+        "publisher_rank_distance",
+        "Mean distance of the top k by what edges had from the true one, 0 to 1, over all that the gate compared.",
+        &[],
+    );
+    move |s| {
+        for (decision, n) in &s.decisions {
+            raise(&decisions.with_label_values(&[*decision]), *n);
+        }
+        distance.with_label_values::<&str>(&[]).set(s.distance_mean);
+        for (slug, b) in &s.brands {
+            let brand = if slug.is_empty() { "none" } else { slug };
+            for (outcome, n) in [
+                ("written", b.written),
+                ("deleted", b.deleted),
+                ("failed", b.failed),
+            ] {
+                raise(&writes.with_label_values(&[brand, b.policy, outcome]), n);
+            }
+            dollars.with_label_values(&[brand]).set(b.dollars);
+            if let Some(writes) = b.budget_left {
+                left.with_label_values(&[brand]).set(writes);
+            }
+            for (state, n) in [("ready", b.ready), ("parked", b.parked)] {
+                waiting.with_label_values(&[brand, state]).set(clamped(n));
+            }
+        }
+    }
 }
