@@ -10,6 +10,7 @@
     reason = "a harness fails by panicking"
 )]
 
+pub mod faults;
 mod reader;
 
 pub use reader::{Feed, Reader, login};
@@ -46,10 +47,11 @@ pub fn binary() -> PathBuf {
         return given.into();
     }
     let profile = std::env::current_exe().expect("own path");
-    // target/<profile>/deps/<test> → target/<profile>/mediaflow
+    // target/<profile>/deps/<test> or target/<profile>/<program> → target/<profile>/mediaflow
     let path = profile
-        .parent()
-        .and_then(Path::parent)
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
         .expect("target folder")
         .join("mediaflow");
     static BUILT: std::sync::Once = std::sync::Once::new();
@@ -268,6 +270,20 @@ impl Origin {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Sends it a signal by name: `STOP`, `CONT`.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn signal(&self, name: &str) -> std::io::Result<()> {
+        let sent = Command::new("kill")
+            .args([format!("-{name}"), self.child.id().to_string()])
+            .status()?;
+        match sent.success() {
+            true => Ok(()),
+            false => Err(std::io::Error::other("the process is gone")),
+        }
     }
 
     /// SIGTERM; answers how it ended, `None` when it did not within `limit`.

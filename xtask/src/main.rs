@@ -6,12 +6,13 @@
 //!
 //! Rooms: `workspace` (where things are), `progress` (what a person sees), `tools` (what a fresh
 //! machine lacks), `bundle/` (what is deployed), `gate` (the test command), `layers` (who may
-//! import whom), `up` (the whole product on one machine), `bench` (figures).
+//! import whom), `up` (the whole product on one machine), `bench` (figures), `faults` (the fault suite).
 //!
 //! It never ends a process that it did not start, and writes only under `target`, `var` and `docs`.
 
 mod bench;
 mod bundle;
+mod faults;
 mod gate;
 mod layers;
 mod progress;
@@ -75,6 +76,8 @@ enum Command {
         #[arg(long)]
         long: bool,
     },
+    /// Kills, pauses, cuts and fills what the product runs on, counts what was lost or doubled, and writes docs/faults.md
+    Faults(faults::Choice),
 }
 
 fn main() -> ExitCode {
@@ -108,6 +111,7 @@ fn run(command: Command) -> Result<()> {
             }
         }
         Command::Bench { json, only, long } => bench::run(&workspace, json, &only, long),
+        Command::Faults(choice) => faults::run(&workspace, &choice),
     }
 }
 
