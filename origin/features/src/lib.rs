@@ -11,6 +11,8 @@
 //! replay of the log. Windows are read from [`tiles`]; everything that is counted adds up in any order ([`tally`],
 //! [`sketch`]).
 //!
+//! [`catalogue`] shows definitions and values over HTTP, and computes values again from the log.
+//!
 //! Events must be partitioned by reader: all events of one reader in one partition (ingest keys them by pseudonym).
 //! Items, ads and brands are counted per partition ([`keys`]) and added up by whoever reads them.
 //!
@@ -18,6 +20,7 @@
 //! id, fold an event of a robot, commit to a partition that is another's.
 
 pub mod bench;
+pub mod catalogue;
 pub mod declare;
 pub mod keys;
 pub mod limits;

@@ -103,3 +103,22 @@ pub const ITEM_READERS_LG_K: u8 = 9;
 pub const REACH_LG_K: u8 = 12;
 /// Entries of an hour's sketch of items most read: off by at most 0.7 % of the hour's reads; exact up to 384 items.
 pub const TOP_MAP_SIZE: usize = 512;
+
+/// Entities of one batch read: a page of a catalogue, a slate of candidates.
+pub const BATCH_ENTITIES_MAX: usize = 1_000;
+/// Requests of one replay: the rows of an answer stay below some tens of megabytes.
+pub const REPLAY_REQUESTS_MAX: usize = 10_000;
+/// Entities of each kind that one comparison takes in at most: their values stay in memory meanwhile.
+pub const PARITY_ENTITIES_MAX: usize = 50_000;
+/// Entities read from a view, and records written, at a time.
+pub const PARITY_PAGE: usize = 1_000;
+/// Differences of one feature that are shown.
+pub const PARITY_EXAMPLES_MAX: usize = 3;
+/// Records of the log folded at a time by a replay.
+pub const REPLAY_RECORDS: usize = 10_000;
+/// How often a state is read again when a commit came between: commits are a quarter of a second apart.
+pub const SNAPSHOT_TRIES: usize = 200;
+/// Days of a brand's reach that are read: the longest window and the running day.
+pub const BRAND_DAYS_READ: u32 = 31;
+/// Hours of a brand's most-read items that are read: a day and the running hour.
+pub const BRAND_HOURS_READ: u32 = 25;

@@ -53,6 +53,10 @@ enum Command {
     Dlq(commands::dlq::DlqArguments),
     /// Shows lag, rates, freshness, rungs and spool of running origins, live
     Top(commands::top::TopArguments),
+    /// The feature catalogue, values now, and values as they were at a moment
+    Features(commands::features::FeaturesArguments),
+    /// Compares what is served with what the log says, feature by feature
+    Parity(commands::features::ParityArguments),
 }
 
 #[tokio::main]
@@ -67,6 +71,8 @@ async fn main() -> ExitCode {
         Command::Publish(a) => commands::publish::run(a).await,
         Command::Dlq(a) => commands::dlq::run(a).await,
         Command::Top(a) => commands::top::run(a).await,
+        Command::Features(a) => commands::features::run(a).await,
+        Command::Parity(a) => commands::features::parity(a).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,8 @@ use clap::{Args, ValueEnum};
 use mediaflow_admin::{AdminConfig, AdminDeps, Tokens, admin_routes};
 use mediaflow_edge_core::Edge;
 use mediaflow_enrich::{Normalizer, Taxonomy};
-use mediaflow_features::FeatureDeps;
+use mediaflow_features::catalogue::{CatalogueDeps, FeatureReader, catalogue_routes};
+use mediaflow_features::{FeatureConfig, FeatureDeps};
 use mediaflow_http::observe::{observe, observe_edge};
 use mediaflow_http::process;
 use mediaflow_http::serve::{serve as serve_http, sleep_unless_stopped, until_signal};
@@ -271,6 +272,7 @@ impl Process {
             router = router.merge(self.connectors(&intake)?);
         }
         if self.has(Role::Admin) {
+            let catalogue = self.catalogue(tokens.clone(), collector.clone());
             let deps = AdminDeps {
                 state: state.clone(),
                 blobs,
@@ -291,6 +293,7 @@ impl Process {
                 edge: self.edge_config()?,
             };
             router = router
+                .merge(catalogue)
                 .merge(admin_routes(deps, config))
                 .merge(ops::routes(Arc::new(ops)));
             let signal = self.shutdown.clone();
@@ -338,6 +341,32 @@ impl Process {
             inflight_bytes_max: c.inflight_bytes_max,
             items: Some(intake.clone()),
             ..Collect::default()
+        })
+    }
+
+    /// The feature catalogue: definitions for everybody inside, values for whoever may see all brands.
+    fn catalogue(&self, tokens: Tokens, collector: Arc<Collector>) -> Router {
+        let brands: Vec<String> = self.config.brands.iter().map(|b| b.slug.clone()).collect();
+        let known: BTreeSet<String> = brands.iter().cloned().collect();
+        let reader = FeatureReader::new(
+            self.stores.log.clone(),
+            self.stores.state.clone(),
+            self.stores.clock.clone(),
+            brands,
+            FeatureConfig::default(),
+        );
+        catalogue_routes(CatalogueDeps {
+            reader: Arc::new(reader),
+            gate: Arc::new(move |headers| {
+                tokens
+                    .require(headers, "*", mediaflow_admin::Role::Viewer)
+                    .map(drop)
+            }),
+            pseudonyms: Arc::new(move |brand, id| {
+                known
+                    .contains(brand)
+                    .then(|| collector.config().pseudonym(brand, id))
+            }),
         })
     }
 

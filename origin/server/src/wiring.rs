@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use mediaflow_blob_store_cloudflare as cloudflare;
 use mediaflow_blob_store_redis as redis;
 use mediaflow_embedded::Embedded;
+use mediaflow_features::catalogue::TOPIC_FEATURES_SERVED;
 use mediaflow_ports::{BlobStore, Clock, EventLog, PortUri, StateStore, Summary, SystemClock};
 use mediaflow_state_store_redis as redis_state;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Every topic of the log, but the audit, which keeps its order in one partition.
-const TOPICS: [&str; 3] = ["events", "served", "dead-letters"];
+const TOPICS: [&str; 4] = ["events", "served", "dead-letters", TOPIC_FEATURES_SERVED];
 /// Topics whose key is an article and whose newest record is all that a rebuild needs.
 const LATEST_BY_KEY: [&str; 2] = ["content.raw", "content.enriched"];
 

@@ -1,6 +1,7 @@
 //! Commands that talk to a running origin or edge, and those that need neither.
 
 pub mod dlq;
+pub mod features;
 pub mod feed;
 pub mod import;
 pub mod keys;

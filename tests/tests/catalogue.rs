@@ -1,0 +1,179 @@
+//! The feature catalogue over a real process: lineage, values with freshness, values as of a moment, parity.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use mediaflow_shared::event::{Event, EventType};
+use mediaflow_shared::time::Timestamp;
+use mediaflow_tests::{EDGE_TOKEN, Origin, TOKEN, content_id, event, now_ms, stories, until};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const READERS: usize = 40;
+const STORIES: usize = 12;
+
+async fn collect(origin: &Origin, events: &[Event]) {
+    let r = Client::new()
+        .post(format!("{}/v1/events", origin.url))
+        .bearer_auth(EDGE_TOKEN)
+        .json(events)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(r.status(), StatusCode::ACCEPTED);
+}
+
+async fn get(origin: &Origin, path: &str) -> Value {
+    let (status, answer) = origin.admin(TOKEN, Method::GET, path, Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {answer}");
+    answer
+}
+
+/// Impressions and reads of many readers, and one reader's ratings.
+fn traffic(round: usize) -> Vec<Event> {
+    let mut all = Vec::new();
+    for r in 0..READERS {
+        let reader = format!("reader-{r}");
+        for s in 0..STORIES {
+            let story = content_id(&format!("s-{s}"));
+            let id = |what: &str| format!("{what}-{round}-{r}-{s}");
+            all.push(event(&id("i"), EventType::Impression, story, Some(&reader)));
+            if (r + s) % 3 == 0 {
+                let mut read = event(&id("r"), EventType::Read, story, Some(&reader));
+                read.data.dwell_s = Some(30.0 + s as f64);
+                read.data.device = Some("mobile".into());
+                all.push(read);
+            }
+        }
+    }
+    let mut rated = event(
+        &format!("rate-{round}"),
+        EventType::Rating,
+        content_id("s-0"),
+        Some("reader-0"),
+    );
+    rated.data.rating = Some(4.0);
+    all.push(rated);
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_served_is_what_the_log_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let origin = Origin::start(dir.path());
+    origin.import(&stories("s", STORIES)).await;
+    let first = traffic(0);
+    for batch in first.chunks(200) {
+        collect(&origin, batch).await;
+    }
+    let user = "/features/user/reader-0?brand=daily";
+    let reads_of = |answer: &Value| answer["features"]["reads_total"]["value"].as_i64();
+    let answer = until("the reads are folded", Duration::from_secs(20), || async {
+        let answer = get(&origin, user).await;
+        (reads_of(&answer) == Some(4)).then_some(answer)
+    })
+    .await;
+    assert_eq!(answer["known"], true);
+    assert!(answer["age_s"].as_i64().unwrap() < 60, "{answer}");
+    let reader = answer["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        reader.len(),
+        32,
+        "a pseudonym, not the id that was asked for"
+    );
+    let item = get(&origin, &format!("/features/content/{}", content_id("s-0"))).await;
+    assert_eq!(
+        item["features"]["impressions_total"]["value"],
+        READERS as i64
+    );
+    let preferences = get(&origin, "/features/user/reader-0/preferences?brand=daily").await;
+    assert_eq!(preferences["ratings"], json!({"count": 1, "mean": 4.0}));
+
+    // Values as they were now, asked for after more has happened.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let then = Timestamp(now_ms());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for batch in traffic(1).chunks(200) {
+        collect(&origin, batch).await;
+    }
+    until("more reads are folded", Duration::from_secs(20), || async {
+        (reads_of(&get(&origin, user).await) == Some(8)).then_some(())
+    })
+    .await;
+    let at = |at: Timestamp| json!([{"entity": "reader", "id": reader, "at": at}]);
+    for (moment, reads) in [(then, 4), (Timestamp(now_ms()), 8)] {
+        let (status, answer) = origin
+            .admin(TOKEN, Method::POST, "/features/replay", at(moment))
+            .await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let row = &answer["rows"][0]["features"];
+        assert_eq!(row["reads_total"]["value"], reads, "{row}");
+    }
+
+    let out = origin.client(&["parity", "--json"]);
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{said}\n{report}");
+    assert_eq!(report["differ"], 0);
+    assert!(report["compared"].as_u64().unwrap() > 5_000, "{report}");
+    assert_eq!(report["left_out"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_catalogue_is_searched_and_guarded() {
+    let dir = tempfile::tempdir().unwrap();
+    let origin = Origin::start(dir.path());
+    let all = get(&origin, "/features").await;
+    assert!(all["total"].as_u64().unwrap() > 150, "{}", all["total"]);
+    let blob = get(&origin, "/features?read_by=profile+blob").await;
+    let found = blob["features"].as_array().unwrap();
+    assert!(!found.is_empty());
+    for f in found {
+        assert!(!f["fed_by"].as_array().unwrap().is_empty(), "{f}");
+        assert!(f["owner"].is_string() && f["version"].is_u64(), "{f}");
+    }
+    let client = Client::new();
+    let page = client
+        .get(format!("{}/features?q=session&entity=", origin.url))
+        .header("accept", "text/html")
+        .send()
+        .await
+        .unwrap();
+    assert!(page.text().await.unwrap().contains("<table>"));
+    let nobody = client
+        .get(format!("{}/features/brand/daily", origin.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(nobody.status(), StatusCode::UNAUTHORIZED);
+    for (path, names) in [
+        ("/features/nothing/x", "nothing"),
+        ("/features/reader/x", "32 hexadecimal"),
+        ("/features/brand/daily?names=no_such", "no_such"),
+        ("/features/user/x", "brand"),
+        ("/features?entity=x", "x"),
+    ] {
+        let (status, problem) = origin.admin(TOKEN, Method::GET, path, Value::Null).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(problem.to_string().contains(names), "{path}: {problem}");
+    }
+    let many: Vec<Value> = vec![json!({"entity": "brand", "id": "daily"}); 1_001];
+    let (status, _) = origin
+        .admin(
+            TOKEN,
+            Method::POST,
+            "/features/batch",
+            json!({"entities": many}),
+        )
+        .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, answer) = origin
+        .admin(
+            TOKEN,
+            Method::POST,
+            "/features/batch",
+            json!({"entities": &many[..2], "names": ["impressions_total"]}),
+        )
+        .await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["entities"][1]["known"], false);
+}
