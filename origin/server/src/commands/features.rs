@@ -129,7 +129,7 @@ pub async fn run(a: FeaturesArguments) -> Result<()> {
             if !names.is_empty() {
                 query.push(("names", names.join(",")));
             }
-            let mut url = url::Url::parse("http://origin/features")?;
+            let mut url = reqwest::Url::parse("http://origin/features")?;
             url.path_segments_mut()
                 .map_err(|()| anyhow::anyhow!("no path"))?
                 .extend([entity, id]);
@@ -187,7 +187,7 @@ pub async fn run(a: FeaturesArguments) -> Result<()> {
 }
 
 fn with_query(path: &str, query: &[(&str, String)]) -> Result<String> {
-    let mut url = url::Url::parse("http://origin/")?;
+    let mut url = reqwest::Url::parse("http://origin/")?;
     url.set_path(path);
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
