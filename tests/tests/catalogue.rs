@@ -80,11 +80,16 @@ async fn what_is_served_is_what_the_log_says() {
         32,
         "a pseudonym, not the id that was asked for"
     );
-    let item = get(&origin, &format!("/features/content/{}", content_id("s-0"))).await;
-    assert_eq!(
-        item["features"]["impressions_total"]["value"],
-        READERS as i64
-    );
+    let item = format!("/features/content/{}", content_id("s-0"));
+    until(
+        "all partitions are folded",
+        Duration::from_secs(20),
+        || async {
+            let shown = &get(&origin, &item).await["features"]["impressions_total"]["value"];
+            (*shown == READERS as i64).then_some(())
+        },
+    )
+    .await;
     let preferences = get(&origin, "/features/user/reader-0/preferences?brand=daily").await;
     assert_eq!(preferences["ratings"], json!({"count": 1, "mean": 4.0}));
 

@@ -283,7 +283,7 @@ async fn answer(
 async fn outward(response: Response<WasiBody>, awaited: Awaited) -> Response<WasiBody> {
     let (parts, body) = response.into_parts();
     let body = Outward { body, awaited };
-    if !length(&parts.headers).is_some_and(|bytes| bytes <= TAKEN_OVER_BYTES_MAX) {
+    if length(&parts.headers).is_none_or(|bytes| bytes > TAKEN_OVER_BYTES_MAX) {
         return Response::from_parts(parts, body.boxed_unsync());
     }
     match body.collect().await {
