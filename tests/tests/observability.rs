@@ -1,5 +1,6 @@
 //! What an operator sees: metrics that the documents name, alerts and dashboards that a real Prometheus takes, traces
 //! that follow one event.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mediaflow_shared::event::EventType;
 use mediaflow_tests::{Origin, Setup, TOKEN, content_id, event, skip, stories, until};
@@ -337,13 +338,15 @@ async fn metrics_follow_one_rule_and_the_documents_and_queries_name_only_what_ex
 async fn the_trace_of_an_event_goes_from_the_collector_to_what_is_published() {
     let (receiver, spans) = receiver().await;
     let dir = tempfile::tempdir().unwrap();
-    let mut setup = Setup::default();
-    setup.variables = vec![
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver),
-        ("OTEL_BSP_SCHEDULE_DELAY", "200".to_owned()),
-        // Only what brings a sampled trace is traced.
-        ("OTEL_TRACES_SAMPLER_ARG", "0".to_owned()),
-    ];
+    let setup = Setup {
+        variables: vec![
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver),
+            ("OTEL_BSP_SCHEDULE_DELAY", "200".to_owned()),
+            // Only what brings a sampled trace is traced.
+            ("OTEL_TRACES_SAMPLER_ARG", "0".to_owned()),
+        ],
+        ..Setup::default()
+    };
     let origin = setup.start(dir.path());
     origin.import(&stories("t", 5)).await;
     let by_header = "0af7651916cd43dd8448eb211c80319c";
