@@ -117,12 +117,12 @@ async fn the_product_runs_on_kafka_and_remembers_after_kill() {
         sent.clone().all(|id| times.get(&id) == Some(&1)),
         "{times:?}"
     );
-    until("every event folded", Duration::from_secs(10), || async {
+    until("every event folded", Duration::from_secs(30), || async {
         let metrics = reqwest::get(format!("{}/metrics", origin.url))
             .await
             .unwrap();
         let text = metrics.text().await.unwrap();
-        let lag = |l: &&str| l.starts_with("mediaflow_features_lag") || l.contains("features_lag{");
+        let lag = |l: &&str| l.starts_with("mediaflow_events_lag_records{");
         let lags: Vec<_> = text.lines().filter(lag).collect();
         (!lags.is_empty() && lags.iter().all(|l| l.ends_with(" 0"))).then_some(())
     })

@@ -232,8 +232,7 @@ fn profiles(metrics: &Metrics) -> impl Fn(&PublisherSnapshot) + Send + Sync + 's
         "Why the write of a changed profile was wanted, or that it waits.",
         &["decision"],
     );
-    // Fractions of a dollar: a level, since counters count whole things.
-    let dollars = metrics.level(
+    let dollars = metrics.amount(
         "publisher_dollars_total",
         "What a brand's profile writes cost since the start.",
         &["brand"],
@@ -267,7 +266,8 @@ fn profiles(metrics: &Metrics) -> impl Fn(&PublisherSnapshot) + Send + Sync + 's
             ] {
                 raise(&writes.with_label_values(&[brand, b.policy, outcome]), n);
             }
-            dollars.with_label_values(&[brand]).set(b.dollars);
+            let spent = dollars.with_label_values(&[brand]);
+            spent.inc_by((b.dollars - spent.get()).max(0.0));
             if let Some(writes) = b.budget_left {
                 left.with_label_values(&[brand]).set(writes);
             }
