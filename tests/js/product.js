@@ -101,7 +101,7 @@ export async function startOrigin() {
     /** Events taken so far, by the origin's own counter. */
     const accepted = async () => {
       const metrics = await (await fetch(`${url}/metrics`)).text();
-      const line = /^ingest_events_total\{[^}]*outcome="accepted"[^}]*\} (\d+)/m.exec(metrics);
+      const line = /^mediaflow_ingest_events_total\{[^}]*envelope="cloudevents"[^}]*outcome="accepted"[^}]*\} (\d+)/m.exec(metrics);
       return line ? Number(line[1]) : 0;
     };
     const native = `http://${addresses.edge}`;
