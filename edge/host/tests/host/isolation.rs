@@ -93,11 +93,11 @@ async fn an_instance_is_reused_but_not_for_ever() {
     };
     // Requests one after another: the guest counts what its instance has seen.
     let mut most = 0;
-    for _ in 0..300 {
+    for _ in 0..8_400 {
         most = most.max(world.seen("/ok").await);
     }
     assert!(most > 1, "no instance was used twice");
-    assert!(most <= 128, "an instance answered {most} requests");
+    assert!(most <= 8_192, "an instance answered {most} requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
