@@ -17,7 +17,7 @@ db = duckdb.connect()
 read = "read_csv(?, header = true, all_varchar = true)"
 db.execute(f"create table ledger as select id, kind, reader, content from {read}", [ledger])
 db.execute(
-    f"create table log as select id, kind, reader, content, partition, \"offset\"::bigint as at from {read}", [dump]
+    f"create table log as select id, kind, reader, content, partition, \"offset\"::bigint as position from {read}", [dump]
 )
 
 
@@ -53,7 +53,7 @@ told = {
     ),
     "gaps": number(
         "select coalesce(sum(span - n), 0)::bigint from "
-        "(select max(at) + 1 as span, count(*) as n from log group by partition)"
+        "(select max(position) + 1 as span, count(*) as n from log group by partition)"
     ),
 }
 print(json.dumps(told))
