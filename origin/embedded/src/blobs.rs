@@ -311,7 +311,7 @@ fn check(blob: &Blob) -> PortResult<()> {
         ("a blob's metadata", metadata_bytes, BLOB_METADATA_BYTES_MAX),
     ] {
         if bytes > bytes_max {
-            return Err(fault::too_large(what, bytes, bytes_max));
+            return Err(PortError::too_large(what, bytes, bytes_max));
         }
     }
     Ok(())

@@ -1,11 +1,9 @@
-//! From fjall's errors and bad names to [`PortError`].
+//! From fjall's errors to [`PortError`].
 
 use std::io;
 use std::path::Path;
 
-use mediaflow_ports::{PortError, PortErrorKind, PortResult};
-
-use crate::limits::NAME_BYTES_MAX;
+use mediaflow_ports::{PortError, PortErrorKind};
 
 /// What went wrong while `doing` something with the database.
 pub(crate) fn storage(doing: &str, error: fjall::Error) -> PortError {
@@ -53,31 +51,4 @@ pub(crate) fn corrupt(what: &str) -> PortError {
         PortErrorKind::Corrupt,
         format!("embedded database: {what} does not decode; restore the folder from a backup"),
     )
-}
-
-pub(crate) fn too_large(what: &str, bytes: usize, bytes_max: usize) -> PortError {
-    PortError::new(
-        PortErrorKind::TooLarge,
-        format!("{what} has {bytes} bytes, at most {bytes_max} are allowed; split or shorten it"),
-    )
-}
-
-/// Refuses names that could collide in a composed key or surprise an operator.
-pub(crate) fn check_name(what: &str, name: &str) -> PortResult<()> {
-    let allowed = |b: u8| {
-        b.is_ascii_lowercase()
-            || b.is_ascii_digit()
-            || matches!(b, b'.' | b'_' | b'-' | b':' | b'/')
-    };
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
-        let shown: String = name.chars().take(NAME_BYTES_MAX).collect();
-        return Err(PortError::new(
-            PortErrorKind::Invalid,
-            format!(
-                "{what} \"{}\" is not a name; use 1 to {NAME_BYTES_MAX} of a-z 0-9 . _ - : /",
-                shown.escape_debug()
-            ),
-        ));
-    }
-    Ok(())
 }

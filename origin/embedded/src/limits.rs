@@ -2,20 +2,14 @@
 
 use std::time::Duration;
 
-/// Longest state or blob key. fjall takes 65,536; a key this long is a mistake of the caller.
-pub const KEY_BYTES_MAX: usize = 4_096;
 /// Longest blob key: Workers KV's limit, so that a blob that fits here fits there.
 pub const BLOB_KEY_BYTES_MAX: usize = 512;
 /// Largest blob: Workers KV's limit.
 pub const BLOB_BYTES_MAX: usize = 25 * 1024 * 1024;
 /// Largest metadata of a blob: Workers KV's limit.
 pub const BLOB_METADATA_BYTES_MAX: usize = 1_024;
-/// Largest state value. Larger ones belong into the blob store or the lake.
-pub const STATE_VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest append call, encoded: one stored value, and one entry of the journal.
 pub const APPEND_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Longest topic, view, consumer, outbox or fence name.
-pub const NAME_BYTES_MAX: usize = 128;
 /// Most partitions of a topic: each has its own counters in memory, and scale-out is another adapter.
 pub const PARTITIONS_MAX: u32 = 1_024;
 

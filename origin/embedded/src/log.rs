@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mediaflow_ports::{
     EventLog, Offset, PortError, PortErrorKind, PortResult, Record, Retained, RetentionPolicy,
-    StoredRecord, Summary,
+    StoredRecord, Summary, check_name,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -131,7 +131,7 @@ impl Drop for EmbeddedLog {
 #[async_trait]
 impl EventLog for EmbeddedLog {
     async fn ensure_topic(&self, topic: &str, partitions: u32) -> PortResult<()> {
-        fault::check_name("topic", topic)?;
+        check_name("topic", topic)?;
         if !(1..=PARTITIONS_MAX).contains(&partitions) {
             return Err(PortError::new(
                 PortErrorKind::Invalid,

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch};
 use mediaflow_ports::{
     Commit, Entry, Expect, Fence, Offset, OnlineStore, OutboxRecord, PortError, PortErrorKind,
-    PortResult, Progress, Require, StateStore, Summary, ViewUsage, Write,
+    PortResult, Progress, Require, StateStore, Summary, ViewUsage, Write, check_commit, check_name,
 };
 use tokio::sync::watch;
 
-use crate::limits::{KEY_BYTES_MAX, REMOVE_BATCH_MAX, STATE_VALUE_BYTES_MAX};
+use crate::limits::REMOVE_BATCH_MAX;
 use crate::state::outbox::Outboxes;
 use crate::{Core, blocking, fault, keyspace_options, meta_key};
 
@@ -91,12 +91,12 @@ impl StateStore for EmbeddedState {
     }
 
     async fn commit(&self, commit: Commit) -> PortResult<()> {
-        check(&commit)?;
+        check_commit(&commit)?;
         self.run(move |inner| inner.commit(commit)).await
     }
 
     async fn claim(&self, fence: &str) -> PortResult<u64> {
-        fault::check_name("fence", fence)?;
+        check_name("fence", fence)?;
         let key = meta_key(&["fence", fence]);
         self.run(move |inner| inner.claim(key)).await
     }
@@ -120,7 +120,7 @@ impl StateStore for EmbeddedState {
     }
 
     fn outbox_watch(&self, outbox: &str) -> PortResult<watch::Receiver<u64>> {
-        fault::check_name("outbox", outbox)?;
+        check_name("outbox", outbox)?;
         Ok(self.inner.outboxes.watch(outbox))
     }
 
@@ -160,7 +160,7 @@ impl Inner {
         if known.is_some() {
             return Ok(known);
         }
-        fault::check_name("view", name)?;
+        check_name("view", name)?;
         if !self
             .core
             .db
@@ -498,49 +498,4 @@ fn start_after(prefix: &Bytes, after: Option<Bytes>) -> Vec<u8> {
 
 fn progress_key(consumer: &str, topic: &str, partition: u32) -> Vec<u8> {
     meta_key(&["progress", consumer, topic, &partition.to_string()])
-}
-
-/// Refuses malformed commits before anything is locked.
-fn check(commit: &Commit) -> PortResult<()> {
-    let key = |key: &Bytes| match key.len() {
-        0 => Err(PortError::new(
-            PortErrorKind::Invalid,
-            "a state key is empty; name one",
-        )),
-        n if n > KEY_BYTES_MAX => Err(fault::too_large("a state key", n, KEY_BYTES_MAX)),
-        _ => Ok(()),
-    };
-    let value = |value: &Bytes| match value.len() {
-        n if n > STATE_VALUE_BYTES_MAX => {
-            Err(fault::too_large("a state value", n, STATE_VALUE_BYTES_MAX))
-        }
-        _ => Ok(()),
-    };
-    for write in &commit.writes {
-        fault::check_name("view", &write.view)?;
-        key(&write.key)?;
-        write.value.as_ref().map_or(Ok(()), value)?;
-    }
-    for require in &commit.requires {
-        fault::check_name("view", &require.view)?;
-    }
-    for entry in &commit.outbox {
-        fault::check_name("outbox", &entry.outbox)?;
-        if entry.key.len() > KEY_BYTES_MAX {
-            return Err(fault::too_large(
-                "an outbox key",
-                entry.key.len(),
-                KEY_BYTES_MAX,
-            ));
-        }
-        value(&entry.value)?;
-    }
-    if let Some(fence) = &commit.fence {
-        fault::check_name("fence", &fence.name)?;
-    }
-    if let Some(progress) = &commit.progress {
-        fault::check_name("consumer", &progress.consumer)?;
-        fault::check_name("topic", &progress.topic)?;
-    }
-    Ok(())
 }

@@ -68,6 +68,17 @@ impl PortError {
         }
     }
 
+    /// `what` is over a limit.
+    #[must_use]
+    pub fn too_large(what: &str, bytes: usize, bytes_max: usize) -> Self {
+        Self::new(
+            PortErrorKind::TooLarge,
+            format!(
+                "{what} has {bytes} bytes, at most {bytes_max} are allowed; split or shorten it"
+            ),
+        )
+    }
+
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -12,10 +12,12 @@
 //! What this crate never does: IO, retries, serialization of anybody's values (keys and values
 //! are bytes), naming a vendor.
 
+mod check;
 mod error;
 
 pub mod blob;
 pub mod clock;
+pub mod limits;
 pub mod log;
 pub mod placement;
 pub mod state;
@@ -27,6 +29,7 @@ pub mod conformance;
 pub use blob::{
     Blob, BlobEntry, BlobListing, BlobStore, DeleteReport, Lane, PutFailure, PutReport,
 };
+pub use check::{check_commit, check_name};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{PortError, PortErrorKind, PortResult};
 pub use log::{

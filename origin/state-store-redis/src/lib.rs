@@ -34,7 +34,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use mediaflow_ports::{
     Commit, Entry, Layout, Offset, OnlineStore, OutboxRecord, PortError, PortErrorKind, PortResult,
-    Slot, StateStore, Summary, ViewUsage,
+    Slot, StateStore, Summary, ViewUsage, check_name,
 };
 use redis::cmd;
 use tokio::sync::{Mutex, OnceCell, watch};
@@ -255,7 +255,7 @@ impl StateStore for RedisState {
 
     /// As of one moment on one server; on a cluster as of one moment per slot.
     async fn multi_get(&self, view: &str, keys: &[Bytes]) -> PortResult<Vec<Option<Bytes>>> {
-        fault::check_name("view", view)?;
+        check_name("view", view)?;
         self.ready().await?.multi_get(view, keys).await
     }
 
@@ -266,7 +266,7 @@ impl StateStore for RedisState {
         after: Option<&[u8]>,
         limit: usize,
     ) -> PortResult<Vec<Entry>> {
-        fault::check_name("view", view)?;
+        check_name("view", view)?;
         let question = Question {
             view,
             prefix,
@@ -287,7 +287,7 @@ impl StateStore for RedisState {
     }
 
     async fn claim(&self, fence: &str) -> PortResult<u64> {
-        fault::check_name("fence", fence)?;
+        check_name("fence", fence)?;
         let inner = self.ready().await?;
         let slot = inner.layout.slot_of_fence(fence)?;
         // A try whose answer was lost raised the epoch once more, which shuts out nobody who is still there.
@@ -310,19 +310,19 @@ impl StateStore for RedisState {
     }
 
     async fn outbox_read(&self, outbox: &str, max: usize) -> PortResult<Vec<OutboxRecord>> {
-        fault::check_name("outbox", outbox)?;
+        check_name("outbox", outbox)?;
         let inner = self.ready().await?;
         outbox::read(&inner.link, &inner.keys, &inner.layout, outbox, max).await
     }
 
     async fn outbox_ack(&self, outbox: &str, ids: &[u64]) -> PortResult<()> {
-        fault::check_name("outbox", outbox)?;
+        check_name("outbox", outbox)?;
         let inner = self.ready().await?;
         outbox::ack(&inner.link, &inner.keys, &inner.layout, outbox, ids).await
     }
 
     fn outbox_watch(&self, outbox: &str) -> PortResult<watch::Receiver<u64>> {
-        fault::check_name("outbox", outbox)?;
+        check_name("outbox", outbox)?;
         Ok(self.wakes.watch(outbox))
     }
 

@@ -2,15 +2,9 @@
 
 use std::time::Duration;
 
-/// Longest key of a view or outbox: the embedded store's limit, so that what fits here fits there.
-pub const KEY_BYTES_MAX: usize = 4_096;
-/// Largest value: the embedded store's limit.
-pub const VALUE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest commit, keys and values together: a script holds up the server for about 1 ms per MB, and Redis cuts
 /// clients off at 1 GB.
 pub const COMMIT_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Longest view, consumer, topic, outbox or fence name.
-pub const NAME_BYTES_MAX: usize = 128;
 
 /// Connecting takes longer only when the host is gone.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);

@@ -29,7 +29,7 @@ pub(super) fn encode(records: &[Record]) -> PortResult<Vec<u8>> {
     let framing = |r: &Record| 10 + r.headers.len() * 6 + r.size_bytes();
     let bytes = HEAD_BYTES + records.iter().map(framing).sum::<usize>();
     if bytes > APPEND_BYTES_MAX {
-        return Err(fault::too_large("an append", bytes, APPEND_BYTES_MAX));
+        return Err(PortError::too_large("an append", bytes, APPEND_BYTES_MAX));
     }
     let mut out = Vec::with_capacity(bytes);
     out.push(VERSION);

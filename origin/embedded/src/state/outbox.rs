@@ -36,7 +36,7 @@ impl Outboxes {
                     .unwrap_or(1),
             };
             let mut row = Vec::with_capacity(4 + key.len() + value.len());
-            // Keys are at most `KEY_BYTES_MAX` long, checked before.
+            // Keys are at most `mediaflow_ports::limits::KEY_BYTES_MAX` long, checked before.
             row.extend_from_slice(&(key.len() as u32).to_be_bytes());
             row.extend_from_slice(&key);
             row.extend_from_slice(&value);

@@ -4,7 +4,7 @@ use mediaflow_shared::event::EventType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::declare::{CONSUMERS, Entity, FeatureDefinition, Fingerprint, all};
+use crate::declare::{Entity, FeatureDefinition, Fingerprint, all};
 
 /// What to list. Everything absent matches; what is there must all match.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -147,12 +147,6 @@ pub fn version(entity: Entity) -> String {
         hash.update(&Fingerprint::of(d).encode());
     }
     format!("{:016x}", hash.digest())
-}
-
-/// How many readers of features this release names.
-#[must_use]
-pub fn consumers() -> usize {
-    CONSUMERS.len()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! What it never does: take a raw reader id (whoever wires it turns ids into pseudonyms), write features.
 
-pub mod list;
+mod list;
 mod page;
 mod parity;
 mod preferences;
@@ -15,7 +15,7 @@ mod read;
 mod recompute;
 mod routes;
 
-pub use list::{Entry, Filter};
+pub use list::{Entry, Filter, Outside};
 pub use parity::{Mismatches, ParityReport, TOPIC_FEATURES_SERVED};
 pub use read::{Answer, FeatureReader, FeatureValue, ReadError};
 pub use recompute::{ReplayRequest, ReplayRow};

@@ -17,11 +17,10 @@ use crate::declare::{
     self, Entity, EntityState, FeatureDefinition, VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_ITEM,
     VIEW_REACH, VIEW_TOP, Value, Vocabulary,
 };
-use crate::entity::{AdState, BrandCounts, BrandState, ItemState, Reach, Stored};
+use crate::entity::{AdState, BrandCounts, BrandState, ItemState, Stored};
 use crate::keys;
-use crate::limits::{BRAND_DAYS_READ, BRAND_HOURS_READ, SNAPSHOT_TRIES};
+use crate::limits::{AD_BYTES_MAX, BRAND_DAYS_READ, BRAND_HOURS_READ, SNAPSHOT_TRIES};
 use crate::reader::ReaderState;
-use crate::sketch::Top;
 use crate::{CONSUMER, TOPIC_EVENTS, ad_key};
 
 /// Why values could not be read.
@@ -62,9 +61,6 @@ pub(crate) enum Subject {
     Ad(String),
     Brand(String),
 }
-
-/// Longest id of an ad, bytes.
-const AD_BYTES_MAX: usize = 64;
 
 impl Subject {
     pub fn parse(entity: &str, id: &str) -> Result<Self, ReadError> {
@@ -156,55 +152,73 @@ impl Loaded {
     }
 }
 
-/// What one partition holds of an entity as of `now`; `None` when nothing.
-async fn part(
+/// Adds what one partition holds to what the others do.
+pub(crate) fn add(sum: &mut Option<Loaded>, part: Option<Loaded>) {
+    match (sum, part) {
+        (Some(sum), Some(part)) => sum.merge(part),
+        (none, Some(part)) => *none = Some(part),
+        (_, None) => {}
+    }
+}
+
+/// What the partitions hold of an entity as of `now`; `None` when nothing.
+async fn load(
     state: &dyn StateStore,
     subject: &Subject,
-    partition: u32,
+    partitions: &[u32],
     now: Timestamp,
 ) -> Result<Option<Loaded>, ReadError> {
-    Ok(match subject {
-        Subject::Reader(entity, reader) => match state.get(VIEW_READER, &reader.0).await? {
-            Some(b) => Some(Loaded::Reader(*entity, Box::new(ReaderState::decode(&b)?))),
-            None => None,
-        },
-        Subject::Content(id) => match state.get(VIEW_ITEM, &keys::number(partition, id.0)).await? {
-            Some(b) => Some(Loaded::Content(Box::new(ItemState::decode(&b)?))),
-            None => None,
-        },
+    let mut sum = None;
+    match subject {
+        Subject::Reader(entity, reader) => {
+            if let Some(b) = state.get(VIEW_READER, &reader.0).await? {
+                sum = Some(Loaded::Reader(*entity, Box::new(ReaderState::decode(&b)?)));
+            }
+        }
+        Subject::Content(id) => {
+            let key = |p: &u32| keys::number(*p, id.0).into();
+            let keys: Vec<Bytes> = partitions.iter().map(key).collect();
+            for b in state.multi_get(VIEW_ITEM, &keys).await?.iter().flatten() {
+                let part = Loaded::Content(Box::new(ItemState::decode(b)?));
+                add(&mut sum, Some(part));
+            }
+        }
         Subject::Ad(id) => {
-            let key = keys::number(partition, ad_key(id));
-            match state.get(VIEW_AD, &key).await? {
-                Some(b) => Some(Loaded::Ad(Box::new(AdState::decode(&b)?))),
-                None => None,
+            let key = |p: &u32| keys::number(*p, ad_key(id)).into();
+            let keys: Vec<Bytes> = partitions.iter().map(key).collect();
+            for b in state.multi_get(VIEW_AD, &keys).await?.iter().flatten() {
+                let part = Loaded::Ad(Box::new(AdState::decode(b)?));
+                add(&mut sum, Some(part));
             }
         }
         Subject::Brand(slug) => {
-            let Some(counts) = state.get(VIEW_BRAND, &keys::brand(partition, slug)).await? else {
-                return Ok(None);
-            };
-            let minute = now.minute().0;
-            let days = at_times::<Reach>(
-                state,
-                VIEW_REACH,
-                (partition, slug),
-                minute / 1440,
-                BRAND_DAYS_READ,
-            );
-            let hours = at_times::<Top>(
-                state,
-                VIEW_TOP,
-                (partition, slug),
-                minute / 60,
-                BRAND_HOURS_READ,
-            );
-            Some(Loaded::Brand(Box::new(BrandState {
-                counts: BrandCounts::decode(&counts)?,
-                days: days.await?,
-                hours: hours.await?,
-            })))
+            for p in partitions {
+                let part = brand(state, slug, *p, now).await?;
+                add(&mut sum, part.map(|b| Loaded::Brand(Box::new(b))));
+            }
         }
-    })
+    }
+    Ok(sum)
+}
+
+/// One partition's part of a brand.
+async fn brand(
+    state: &dyn StateStore,
+    slug: &str,
+    partition: u32,
+    now: Timestamp,
+) -> Result<Option<BrandState>, ReadError> {
+    let key = keys::brand(partition, slug);
+    let Some(counts) = state.get(VIEW_BRAND, &key).await? else {
+        return Ok(None);
+    };
+    let minute = now.minute().0;
+    let of = (partition, slug);
+    Ok(Some(BrandState {
+        counts: BrandCounts::decode(&counts)?,
+        days: at_times(state, VIEW_REACH, of, minute / 1440, BRAND_DAYS_READ).await?,
+        hours: at_times(state, VIEW_TOP, of, minute / 60, BRAND_HOURS_READ).await?,
+    }))
 }
 
 /// The sketches of a brand's last `count` days or hours that there are.
@@ -329,18 +343,10 @@ impl FeatureReader {
             return Err(ReadError::Name(unknown.chars().take(80).collect()));
         }
         let now = Timestamp(self.clock.now_ms());
-        let partitions = self.log.partitions(TOPIC_EVENTS).await?;
-        let mut loaded: Option<Loaded> = None;
-        let mut folded_until = None;
-        for p in subject.partitions(partitions) {
-            if let Some(found) = part(self.state.as_ref(), &subject, p, now).await? {
-                match &mut loaded {
-                    Some(sum) => sum.merge(found),
-                    none => *none = Some(found),
-                }
-            }
-            folded_until = folded_until.max(self.newest(p).await?);
-        }
+        let all = self.log.partitions(TOPIC_EVENTS).await?;
+        let partitions = subject.partitions(all);
+        let loaded = load(self.state.as_ref(), &subject, &partitions, now).await?;
+        let folded_until = self.newest(&partitions).await?;
         let known = loaded.is_some();
         let loaded = loaded.unwrap_or_else(|| subject.nothing());
         let values = declare::evaluate(loaded.state(), now, &self.words);
@@ -356,10 +362,13 @@ impl FeatureReader {
         })
     }
 
-    async fn newest(&self, partition: u32) -> PortResult<Option<Timestamp>> {
-        let key = partition.to_be_bytes();
-        let stored = self.state.get(VIEW_CLOCK, &key).await?;
-        let newest = stored.map(|b| EventClock::decode(&b).newest());
+    /// The newest event folded in any of the partitions.
+    async fn newest(&self, partitions: &[u32]) -> PortResult<Option<Timestamp>> {
+        let key = |p: &u32| Bytes::copy_from_slice(&p.to_be_bytes());
+        let keys: Vec<Bytes> = partitions.iter().map(key).collect();
+        let stored = self.state.multi_get(VIEW_CLOCK, &keys).await?;
+        let newest = stored.iter().flatten();
+        let newest = newest.map(|b| EventClock::decode(b).newest()).max();
         Ok(newest.filter(|t| t.0 > 0))
     }
 
@@ -373,15 +382,7 @@ impl FeatureReader {
         let wanted = subject.partitions(partitions);
         for _ in 0..SNAPSHOT_TRIES {
             let before = self.folded(&wanted).await?;
-            let mut loaded: Option<Loaded> = None;
-            for p in &wanted {
-                if let Some(found) = part(self.state.as_ref(), subject, *p, now).await? {
-                    match &mut loaded {
-                        Some(sum) => sum.merge(found),
-                        none => *none = Some(found),
-                    }
-                }
-            }
+            let loaded = load(self.state.as_ref(), subject, &wanted, now).await?;
             // A commit changes a state and its partition's progress together.
             if self.folded(&wanted).await? == before {
                 return Ok(Snapshot {

@@ -11,7 +11,7 @@ use mediaflow_shared::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-use super::read::{FeatureReader, FeatureValue, Loaded, ReadError, Subject, named};
+use super::read::{FeatureReader, FeatureValue, Loaded, ReadError, Subject, add, named};
 use crate::items::VIEW_CONTENT;
 use crate::limits::{READ_BYTES_MAX, REPLAY_RECORDS};
 use crate::{ItemFacts, Replay, TOPIC_EVENTS, declare};
@@ -171,11 +171,7 @@ pub(crate) async fn states(
         let replay = Replay::new(p, reader.config);
         let (seen, n) = run(reader.log.as_ref(), p, replay, (subjects, &facts), looks).await?;
         for (subject, part) in seen {
-            match (&mut sums[subject], part) {
-                (Some(sum), Some(part)) => sum.merge(part),
-                (none, Some(part)) => *none = Some(part),
-                (_, None) => {}
-            }
+            add(&mut sums[subject], part);
         }
         folded += n;
         tracing::info!(partition = p, events = folded, "folded again");

@@ -84,10 +84,6 @@ fn wants_page(headers: &HeaderMap) -> bool {
         .is_some_and(|a| a.contains("text/html"))
 }
 
-fn admitted(deps: &CatalogueDeps, headers: &HeaderMap) -> Result<(), Problem> {
-    (deps.gate)(headers)
-}
-
 async fn catalogue(
     State(deps): Deps,
     headers: HeaderMap,
@@ -145,7 +141,7 @@ async fn entity(
     Path((entity, id)): Path<(String, String)>,
     Query(query): Query<Names>,
 ) -> Result<Response, Problem> {
-    admitted(&deps, &headers)?;
+    (deps.gate)(&headers)?;
     let names = split(query.names.as_deref());
     let answer = deps.reader.read(&entity, &id, &names).await?;
     Ok(shown(&answer, &headers))
@@ -169,7 +165,7 @@ async fn user(
     Path(id): Path<String>,
     Query(query): Query<Names>,
 ) -> Result<Response, Problem> {
-    admitted(&deps, &headers)?;
+    (deps.gate)(&headers)?;
     let reader = pseudonym(&deps, &id, query.brand.as_deref())?;
     let names = split(query.names.as_deref());
     let answer = deps.reader.read("reader", &reader, &names).await?;
@@ -182,7 +178,7 @@ async fn user_preferences(
     Path(id): Path<String>,
     Query(query): Query<Names>,
 ) -> Result<Response, Problem> {
-    admitted(&deps, &headers)?;
+    (deps.gate)(&headers)?;
     let reader = pseudonym(&deps, &id, query.brand.as_deref())?;
     let found = preferences(&deps.reader, &reader).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(found)).into_response())
@@ -208,7 +204,7 @@ async fn batch(
     headers: HeaderMap,
     JsonBody(batch): JsonBody<Batch>,
 ) -> Result<Response, Problem> {
-    admitted(&deps, &headers)?;
+    (deps.gate)(&headers)?;
     if batch.entities.len() > BATCH_ENTITIES_MAX {
         return Err(Problem::bad_request(
             "entities",
@@ -235,7 +231,7 @@ async fn replayed(
     headers: HeaderMap,
     JsonBody(requests): JsonBody<Vec<ReplayRequest>>,
 ) -> Result<Response, Problem> {
-    admitted(&deps, &headers)?;
+    (deps.gate)(&headers)?;
     if requests.is_empty() || requests.len() > REPLAY_REQUESTS_MAX {
         return Err(Problem::bad_request(
             "requests",
@@ -258,7 +254,7 @@ async fn compared(
     headers: HeaderMap,
     JsonBody(compare): JsonBody<Compare>,
 ) -> Result<axum::Json<ParityReport>, Problem> {
-    admitted(&deps, &headers)?;
+    (deps.gate)(&headers)?;
     let most = compare.entities.unwrap_or(PARITY_ENTITIES_MAX);
     if !(1..=PARITY_ENTITIES_MAX).contains(&most) {
         return Err(Problem::bad_request(

@@ -3,8 +3,8 @@
 use mediaflow_shared::event::EventType;
 
 use super::{
-    Ask, CTR_PRIOR, Entity, Evaluate, FeatureDefinition, Tier, Value, ValueType, Window, define,
-    rate, split, time,
+    Ask, Entity, Evaluate, FeatureDefinition, Tier, Value, ValueType, Window, ctr, define, split,
+    sums, time,
 };
 use crate::entity::{BrandState, tile};
 use crate::seen::{DEVICES, from_letters};
@@ -27,11 +27,6 @@ fn brand(
 ) -> FeatureDefinition {
     let value = Evaluate::Brand(value);
     define(Entity::Brand, name, kind, reads, value, description)
-}
-
-fn sums(b: &BrandState, ask: &Ask<'_>) -> [u32; tile::COUNT] {
-    let window = ask.window.unwrap_or(Window::H24);
-    b.counts.audience.tiles.sums(window, ask.now)
 }
 
 fn top(b: &BrandState, hours: u32, ask: &Ask<'_>) -> Value {
@@ -64,7 +59,8 @@ pub(super) fn every() -> Vec<FeatureDefinition> {
     ];
     for (name, kind, reads, what, slot) in counted {
         for w in [Min5, H1, H24, D7, D30] {
-            let value = |b: &BrandState, ask: &Ask<'_>| Value::int(sums(b, ask)[ask.slot]);
+            let value =
+                |b: &BrandState, ask: &Ask<'_>| Value::int(sums(&b.counts.audience, ask)[ask.slot]);
             all.push(brand(name, kind, reads, what, value).slot(slot).over(w));
         }
     }
@@ -75,14 +71,7 @@ pub(super) fn every() -> Vec<FeatureDefinition> {
                 Ratio,
                 &[Click, Impression],
                 "Clicks per impression, smoothed",
-                |b, ask| {
-                    let s = sums(b, ask);
-                    rate(
-                        s[tile::CLICKS].into(),
-                        s[tile::IMPRESSIONS].into(),
-                        CTR_PRIOR,
-                    )
-                },
+                |b, ask| ctr(&b.counts.audience, ask),
             )
             .over(w),
         );

@@ -3,8 +3,8 @@
 use mediaflow_shared::event::EventType;
 
 use super::{
-    Ask, CTR_PRIOR, Entity, Evaluate, FeatureDefinition, Tier, Value, ValueType, Window, define,
-    per, rate, seconds_since, since_days, split, time,
+    Ask, CTR_PRIOR, Entity, Evaluate, FeatureDefinition, Tier, Value, ValueType, Window, ctr,
+    define, per, rate, seconds_since, since_days, split, sums, time,
 };
 use crate::entity::{ItemState, tile};
 use crate::seen::{DEVICES, from_letters};
@@ -23,11 +23,6 @@ fn item(
 ) -> FeatureDefinition {
     let value = Evaluate::Content(value);
     define(Entity::Content, name, kind, reads, value, description)
-}
-
-fn sums(i: &ItemState, ask: &Ask<'_>) -> [u32; tile::COUNT] {
-    let window = ask.window.unwrap_or(Window::H24);
-    i.audience.tiles.sums(window, ask.now)
 }
 
 pub(super) fn every() -> Vec<FeatureDefinition> {
@@ -58,7 +53,7 @@ pub(super) fn every() -> Vec<FeatureDefinition> {
             _ => &[Min5, H1, H24, D7, D30],
         };
         for w in windows {
-            let value = |i: &ItemState, ask: &Ask<'_>| Value::int(sums(i, ask)[ask.slot]);
+            let value = |i: &ItemState, ask: &Ask<'_>| Value::int(sums(&i.audience, ask)[ask.slot]);
             all.push(item(name, kind, reads, what, value).slot(slot).over(*w));
         }
     }
@@ -69,14 +64,7 @@ pub(super) fn every() -> Vec<FeatureDefinition> {
                 Ratio,
                 &[Click, Impression],
                 "Clicks per impression, smoothed",
-                |i, ask| {
-                    let s = sums(i, ask);
-                    rate(
-                        s[tile::CLICKS].into(),
-                        s[tile::IMPRESSIONS].into(),
-                        CTR_PRIOR,
-                    )
-                },
+                |i, ask| ctr(&i.audience, ask),
             )
             .over(w),
         );

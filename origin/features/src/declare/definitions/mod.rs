@@ -9,6 +9,7 @@ mod rfm;
 mod session;
 
 use super::{Ask, Entity, Evaluate, FeatureDefinition, Tier, Value, ValueType, Window};
+use crate::entity::{Audience, tile};
 use crate::tally::Split;
 use mediaflow_shared::event::EventType;
 use mediaflow_shared::time::Timestamp;
@@ -37,6 +38,21 @@ pub(super) fn every() -> Vec<FeatureDefinition> {
 /// A rate, pulled towards the prior while there is little to go by.
 fn rate(part: u64, whole: u64, prior: (u64, u64)) -> Value {
     Value::ratio(part.saturating_add(prior.0), whole.saturating_add(prior.1))
+}
+
+/// What an audience did in the window asked for; in a day where none is.
+fn sums(a: &Audience, ask: &Ask<'_>) -> [u32; tile::COUNT] {
+    a.tiles.sums(ask.window.unwrap_or(Window::H24), ask.now)
+}
+
+/// An audience's clicks per impression in the window asked for, smoothed.
+fn ctr(a: &Audience, ask: &Ask<'_>) -> Value {
+    let s = sums(a, ask);
+    rate(
+        s[tile::CLICKS].into(),
+        s[tile::IMPRESSIONS].into(),
+        CTR_PRIOR,
+    )
 }
 
 /// A mean; missing when there is nothing to divide by.
