@@ -114,12 +114,22 @@ impl Link {
                 let route = Route::with_key(self.keys.tag(slot).as_bytes(), SlotAddr::Master);
                 let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(route));
                 // Unlike a server's, a cluster's answers hold refusals as values.
-                connection
-                    .route_command(command.clone(), routing)
-                    .await?
-                    .extract_error()
+                let answer = connection.route_command(command.clone(), routing).await;
+                answer.and_then(Value::extract_error).map_err(away)
             }
         }
+    }
+}
+
+/// While a slot's node is away the client asks another one, which only says whose the slot is.
+fn away(error: RedisError) -> RedisError {
+    match error.code() {
+        Some("MOVED" | "ASK") => RedisError::from((
+            ErrorKind::ClusterConnectionNotFound,
+            "the node of a slot is away",
+            error.to_string(),
+        )),
+        _ => error,
     }
 }
 
