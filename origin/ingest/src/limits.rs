@@ -80,6 +80,10 @@ pub const FIELD_BYTES_MAX: usize = 8 << 20;
 /// Records read at once while recovering what was seen.
 pub const RECOVER_RECORDS: usize = 5_000;
 
+/// Newest records of a partition that are recovered whatever the clock says: seconds of a full load, which is what senders
+/// try again after a restart.
+pub const RECOVER_RECORDS_MIN: u64 = 20_000;
+
 /// Bytes read at once while recovering what was seen.
 pub const RECOVER_BYTES: usize = 16 << 20;
 

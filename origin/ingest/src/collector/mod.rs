@@ -51,7 +51,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::append::append_by_key;
 use crate::error::{IngestError, IngestResult};
-use crate::limits::{BATCH_EVENTS_MAX, DEDUPE_WINDOW_MS, RECOVER_BYTES, RECOVER_RECORDS};
+use crate::limits::{
+    BATCH_EVENTS_MAX, DEDUPE_WINDOW_MS, RECOVER_BYTES, RECOVER_RECORDS, RECOVER_RECORDS_MIN,
+};
 use counters::Counters;
 use dedupe::{Claim, Key, Window, key_of};
 use records::Candidate;
@@ -335,10 +337,16 @@ impl Collector {
     async fn recover(&self, partition: u32) -> IngestResult<()> {
         let now_ms = self.clock.now_ms();
         let since_ms = now_ms - DEDUPE_WINDOW_MS;
-        let mut from = self
+        let since = self
             .log
             .first_since(TOPIC_EVENTS, partition, since_ms)
             .await?;
+        // A clock that stepped ahead would find nothing that is young enough.
+        let end = self.log.end(TOPIC_EVENTS, partition).await?;
+        let begin = self.log.begin(TOPIC_EVENTS, partition).await?;
+        let mut from = since
+            .min(end.saturating_sub(RECOVER_RECORDS_MIN))
+            .max(begin);
         loop {
             let records = self
                 .log
