@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use mediaflow_http::trace::{self, TRACEPARENT, Traces};
+use mediaflow_ports::fault::Point;
 use mediaflow_ports::{Commit, Offset, PortErrorKind, PortResult};
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER, traced_key};
 use std::sync::Arc;
@@ -257,6 +258,7 @@ impl Partition {
                 entry.key = traced_key(&entry.key, &trace).into();
             }
         }
+        Point::Folded.pass();
         let mut again = false;
         let state = &self.deps.state;
         retrying(&self.deps, || {
@@ -273,6 +275,7 @@ impl Partition {
             }
         })
         .await?;
+        Point::Committed.pass();
         bump(&self.deps.metrics.commits);
         let facts = [
             ("partition", i64::from(number)),

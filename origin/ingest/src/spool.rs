@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use mediaflow_http::Metrics;
 use mediaflow_http::metrics::{IntCounter, IntGauge};
 use mediaflow_http::serve::sleep_unless_stopped;
+use mediaflow_ports::fault::Point;
 use mediaflow_ports::{
     Clock, EventLog, Membership, Offset, PortError, PortErrorKind, PortResult, Record, Retained,
     RetentionPolicy, StoredRecord, Summary,
@@ -279,6 +280,7 @@ impl Spool {
             .map(|r| wrap(r, topic, partition, tried))
             .collect();
         let parked = self.disk.append(SPOOL, 0, wrapped).await;
+        Point::SpoolParked.pass();
         if parked.is_ok() {
             self.gauges.parked.inc_by(count);
         } else {

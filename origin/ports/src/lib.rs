@@ -17,6 +17,7 @@ mod error;
 
 pub mod blob;
 pub mod clock;
+pub mod fault;
 pub mod limits;
 pub mod log;
 pub mod placement;

@@ -1,12 +1,13 @@
 //! The binary `mediaflow`: configuration, wiring, roles as subcommands.
 //!
 //! `serve` opens the stores a configuration names ([`wiring`]), starts the roles asked for ([`serve`]) and the HTTP surfaces
-//! ([`ops`] for operators, [`kv`] for edges, [`edge`] for readers). Every other command is a client of a running origin: the
+//! ([`ops`] for operators, [`kv`] for edges, [`edge`] for readers); [`fault`] is for the fault suite alone. Every other command is a client of a running origin: the
 //! embedded stores let one process in, and one door is easier to guard than two.
 
 mod config;
 mod edge;
 mod export;
+mod fault;
 mod kv;
 mod ops;
 mod placement;

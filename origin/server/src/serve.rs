@@ -7,7 +7,7 @@ use crate::config::{Config, secret};
 use crate::edge::{self, Native};
 use crate::telemetry::{self, Traces};
 use crate::wiring::{self, Stores};
-use crate::{export, kv, ops, served};
+use crate::{export, fault, kv, ops, served};
 use anyhow::{Context, Result, bail};
 use axum::Router;
 use clap::{Args, ValueEnum};
@@ -126,6 +126,7 @@ fn hex<const N: usize>(name: &str, text: &str) -> Result<[u8; N]> {
 /// Runs `serve`.
 pub async fn run(a: ServeArguments) -> Result<()> {
     telemetry::start_logging(a.log_json);
+    fault::start()?;
     let traces = Traces::start()?;
     let config = Config::read(&a.config)?;
     let roles: BTreeSet<Role> = if a.roles.is_empty() {
@@ -312,7 +313,7 @@ impl Process {
         clock: &Arc<dyn Clock>,
     ) -> Result<(Arc<dyn EventLog>, Vec<[u8; 16]>)> {
         let ingest = self.has(Role::Ingest);
-        let Some(disk) = wiring::spool(&self.config)?.filter(|_| ingest) else {
+        let Some(disk) = wiring::spool(&self.config, clock)?.filter(|_| ingest) else {
             return Ok((log.clone(), Vec::new()));
         };
         let limits = SpoolLimits::of(self.config.collect.spool_bytes_max);

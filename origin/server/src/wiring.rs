@@ -1,13 +1,13 @@
 //! The one place where vendors are named: URIs become adapters.
 
 use crate::config::Config;
-use crate::placement;
+use crate::{fault, placement};
 use anyhow::{Context, Result};
 use mediaflow_blob_store_cloudflare as cloudflare;
 use mediaflow_blob_store_redis as redis;
-use mediaflow_embedded::Embedded;
+use mediaflow_embedded::{Embedded, EmbeddedOptions};
 use mediaflow_features::catalogue::TOPIC_FEATURES_SERVED;
-use mediaflow_ports::{BlobStore, Clock, EventLog, PortUri, StateStore, Summary, SystemClock};
+use mediaflow_ports::{BlobStore, Clock, EventLog, PortUri, StateStore, Summary};
 use mediaflow_state_store_redis as redis_state;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +36,7 @@ pub struct Stores {
 /// # Errors
 /// An adapter that is unknown, not built in, or cannot be opened; the message names the port and the remedy.
 pub async fn open(config: &Config) -> Result<Stores> {
+    let clock = fault::clock()?;
     let mut embedded: BTreeMap<String, Embedded> = BTreeMap::new();
     let mut database = |uri: &PortUri| -> Result<Embedded> {
         if let Some(open) = embedded.get(uri.rest()) {
@@ -44,7 +45,7 @@ pub async fn open(config: &Config) -> Result<Stores> {
         let path = uri.rest().to_owned();
         std::fs::create_dir_all(&path)
             .with_context(|| format!("folder {path} cannot be created"))?;
-        let db = Embedded::open(&path)?;
+        let db = Embedded::open_with(&path, by(&clock))?;
         embedded.insert(path, db.clone());
         Ok(db)
     };
@@ -107,7 +108,7 @@ pub async fn open(config: &Config) -> Result<Stores> {
         log,
         state,
         blobs,
-        clock: Arc::new(SystemClock),
+        clock,
         databases: embedded.into_values().collect(),
     })
 }
@@ -126,7 +127,7 @@ fn kafka(uri: &PortUri) -> Result<Arc<dyn EventLog>> {
 ///
 /// # Errors
 /// An adapter that cannot wait on this machine's disk, or a folder that cannot be opened.
-pub fn spool(config: &Config) -> Result<Option<Arc<dyn EventLog>>> {
+pub fn spool(config: &Config, clock: &Arc<dyn Clock>) -> Result<Option<Arc<dyn EventLog>>> {
     if ["", "none"].contains(&config.collect.spool.as_str()) {
         return Ok(None);
     }
@@ -136,8 +137,16 @@ pub fn spool(config: &Config) -> Result<Option<Arc<dyn EventLog>>> {
     }
     let path = uri.rest();
     std::fs::create_dir_all(path).with_context(|| format!("folder {path} cannot be created"))?;
-    let db = Embedded::open(path).context("collect.spool needs a folder of its own")?;
+    let db =
+        Embedded::open_with(path, by(clock)).context("collect.spool needs a folder of its own")?;
     Ok(Some(db.log()))
+}
+
+fn by(clock: &Arc<dyn Clock>) -> EmbeddedOptions {
+    EmbeddedOptions {
+        clock: clock.clone(),
+        ..EmbeddedOptions::default()
+    }
 }
 
 /// Spreads retries of many processes; without randomness they meet, which costs a retry more.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use fjall::OwnedWriteBatch;
+use mediaflow_ports::fault::Point;
 use mediaflow_ports::{Offset, PortError, PortErrorKind, PortResult};
 use tokio::sync::{mpsc, oneshot};
 
@@ -93,7 +94,11 @@ impl Writer {
         for tail in &mut ends {
             tail.write(&mut batch, appended_ms);
         }
-        match batch.commit().and_then(|()| self.core.sync()) {
+        let synced = batch.commit().and_then(|()| {
+            Point::LogWritten.pass();
+            self.core.sync()
+        });
+        match synced {
             Ok(()) => {
                 for tail in ends {
                     tail.topic.advance(tail.partition, tail.end, tail.bytes);

@@ -38,6 +38,7 @@ use futures_util::future::join_all;
 use mediaflow_http::body::check_depth;
 use mediaflow_http::limits::JSON_DEPTH_MAX;
 use mediaflow_http::{Metrics, Secret};
+use mediaflow_ports::fault::Point;
 use mediaflow_ports::{Clock, EventLog, PortResult, Record, partition_of};
 use mediaflow_shared::event::Event;
 use mediaflow_shared::id::Pseudonym;
@@ -324,10 +325,12 @@ impl Collector {
                 .or_default()
                 .push(candidate);
         }
+        Point::Claimed.pass();
         let appends = groups.into_iter().map(|(partition, group)| async move {
             let (keys, records): (Vec<Key>, Vec<Record>) =
                 group.into_iter().map(|c| (c.key, c.record)).unzip();
             let appended = self.log.append(TOPIC_EVENTS, partition, records).await;
+            Point::Appended.pass();
             self.window.settle(&keys, appended.is_ok());
             appended.map(|_| ())
         });

@@ -9,6 +9,7 @@ use axum::routing::post;
 use mediaflow_http::body::{BodyLimits, read_bytes, utf8};
 use mediaflow_http::{Problem, auth};
 use mediaflow_ports::PortErrorKind;
+use mediaflow_ports::fault::Point;
 use std::sync::Arc;
 
 use super::{Caller, Collector, Facts, Report, overload, sources};
@@ -47,6 +48,7 @@ async fn events(State(c): State<Arc<Collector>>, request: Request) -> Result<Res
     let text = utf8(&bytes)?;
     let caller = caller(&c, &parts);
     let report = c.collect(text, caller).await.map_err(problem)?;
+    Point::Answering.pass();
     answer(report)
 }
 

@@ -1,6 +1,7 @@
 //! What waits: where draining is, how much there is, which records the log may hold already.
 
 use bytes::Bytes;
+use mediaflow_ports::fault::Point;
 use mediaflow_ports::{
     EventLog, Offset, PortError, PortErrorKind, PortResult, Record, RetentionPolicy, StoredRecord,
 };
@@ -167,10 +168,12 @@ impl Spool {
             // Until the note below is written, what is in the log must be found again after a failure.
             self.backlog().suspect(&topic, partition, &group, last_ms);
             self.log.append(&topic, partition, group).await?;
+            Point::SpoolDrained.pass();
             self.gauges.drained.inc_by(count);
         }
         let note = Record::new(Bytes::new(), next.to_be_bytes().to_vec());
         self.disk.append(DONE, 0, vec![note]).await?;
+        Point::SpoolNoted.pass();
         {
             let mut b = self.backlog();
             b.drained = next;

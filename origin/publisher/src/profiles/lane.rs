@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use mediaflow_http::trace::Traces;
 use mediaflow_ports::Commit;
+use mediaflow_ports::fault::Point;
 use mediaflow_shared::front::Front;
 use mediaflow_shared::id::Pseudonym;
 use mediaflow_shared::model::Model;
@@ -222,6 +223,9 @@ impl ProfileLane {
             retrying(|| self.deps.state.commit(parking.clone())).await?;
         }
         // Everything is written or parked by now.
+        if !done.is_empty() {
+            Point::ProfilesNoted.pass();
+        }
         retrying(|| self.deps.state.outbox_ack(OUTBOX_PROFILES, &done)).await?;
         self.report();
         Ok(round)

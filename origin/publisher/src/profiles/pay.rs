@@ -1,5 +1,6 @@
 //! What a round writes and deletes, and what that costs.
 
+use mediaflow_ports::fault::Point;
 use mediaflow_ports::{Blob, Commit, Lane};
 use mediaflow_shared::id::Pseudonym;
 use mediaflow_shared::profile::Profile;
@@ -130,7 +131,14 @@ impl ProfileLane {
             let failed = self.erase(&expired, round).await?;
             works.retain(|r, _| !expired.contains(r) || failed.contains(r));
         }
+        let any = !puts.is_empty();
+        if any {
+            Point::ProfilesJudged.pass();
+        }
         let outcome = put(&self.deps, Lane::Profiles, puts).await;
+        if any {
+            Point::ProfilesWritten.pass();
+        }
         round.failed |= outcome.can_retry();
         round.pause = round.pause.max(outcome.pause);
         let mut commit = Commit::new();
