@@ -218,6 +218,17 @@ impl Setup {
     /// When it ends before, with what it wrote.
     #[must_use]
     pub fn start(&self, dir: &Path) -> Origin {
+        match self.try_start(dir) {
+            Ok(origin) => origin,
+            Err(log) => panic!("origin ended at start: {log}"),
+        }
+    }
+
+    /// As [`Setup::start`], for one that may end before it listens: what it wrote then.
+    ///
+    /// # Errors
+    /// Its log.
+    pub fn try_start(&self, dir: &Path) -> Result<Origin, String> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -233,10 +244,8 @@ impl Setup {
         let (mut url, mut edge, mut kv) = (String::new(), String::new(), String::new());
         while url.is_empty() {
             let Some(Ok(line)) = lines.next() else {
-                panic!(
-                    "origin ended at start: {}",
-                    std::fs::read_to_string(dir.join("origin.log")).unwrap_or_default()
-                );
+                let _ = child.wait();
+                return Err(std::fs::read_to_string(dir.join("origin.log")).unwrap_or_default());
             };
             let told: Value = serde_json::from_str(&line).unwrap_or_default();
             let addr = format!("http://{}", told["addr"].as_str().unwrap_or(""));
@@ -249,13 +258,13 @@ impl Setup {
         }
         // Keeps the pipe drained: a full one would block the origin.
         std::thread::spawn(move || lines.for_each(drop));
-        Origin {
+        Ok(Origin {
             child,
             dir: dir.to_owned(),
             url,
             edge,
             kv,
-        }
+        })
     }
 }
 
@@ -284,6 +293,34 @@ impl Origin {
             true => Ok(()),
             false => Err(std::io::Error::other("the process is gone")),
         }
+    }
+
+    /// How it ended, once it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Whether a SIGSTOP holds it.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        stat.is_ok_and(|s| s.contains(") T "))
+    }
+
+    /// The sum of a metric's samples, by its name without `mediaflow_`; `None` while it does not answer or has none.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let text = reqwest::get(format!("{}/metrics", self.url)).await.ok()?;
+        let text = text.text().await.ok()?;
+        let name = format!("mediaflow_{name}");
+        let samples = text.lines().filter_map(|l| {
+            let rest = l.strip_prefix(&name)?;
+            let value = rest.strip_prefix(' ').or(match rest.starts_with('{') {
+                true => rest.rsplit_once(' ').map(|(_, value)| value),
+                false => None,
+            })?;
+            value.parse::<f64>().ok()
+        });
+        samples.reduce(|a, b| a + b)
     }
 
     /// SIGTERM; answers how it ended, `None` when it did not within `limit`.

@@ -23,6 +23,11 @@ fn nothing_is_lost_or_doubled_over_ten_kills() {
 }
 
 #[test]
+fn nothing_is_lost_or_doubled_when_it_ends_at_a_named_point() {
+    nothing_is_lost_under("kill-points");
+}
+
+#[test]
 fn nothing_is_lost_or_doubled_under_poison_duplicates_and_100_mb() {
     nothing_is_lost_under("hostile-input");
 }

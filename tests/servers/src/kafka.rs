@@ -120,6 +120,8 @@ pub struct Kafka {
 #[derive(Debug)]
 struct Node {
     port: u16,
+    /// Of further listeners, for clients that come through a proxy.
+    behind: Vec<u16>,
     folder: PathBuf,
     process: Option<Process>,
 }
@@ -172,12 +174,35 @@ impl Kafka {
         }
     }
 
+    /// One node with a further listener for each of these ports, by which clients of that listener are told to come:
+    /// a proxy's. Where the listeners really are says [`Kafka::behind`].
+    ///
+    /// # Errors
+    /// As [`Kafka::start`].
+    pub fn start_behind(proxies: &[u16]) -> Result<Self> {
+        let libs = libraries(&target(), |_| {})?;
+        let folder = tempfile::tempdir()?;
+        let mut kafka = Self::start_with(&libs, 1, folder.path(), proxies)?;
+        kafka._folder = Some(folder);
+        Ok(kafka)
+    }
+
+    /// Ports of the listeners of [`Kafka::start_behind`], in the order of their proxies.
+    #[must_use]
+    pub fn behind(&self) -> &[u16] {
+        self.nodes.first().map_or(&[], |n| &n.behind)
+    }
+
     /// As [`Kafka::start`], in a folder that stays.
     ///
     /// # Errors
     /// That a node did not come up, with the end of its log.
     pub fn start_in(libs: &Path, nodes: usize, folder: &Path) -> Result<Self> {
-        let ports = free_ports(2 * nodes)?;
+        Self::start_with(libs, nodes, folder, &[])
+    }
+
+    fn start_with(libs: &Path, nodes: usize, folder: &Path, proxies: &[u16]) -> Result<Self> {
+        let ports = free_ports(2 * nodes + proxies.len())?;
         let voters: Vec<String> = (1..=nodes)
             .map(|n| format!("{n}@127.0.0.1:{}", ports[nodes + n - 1]))
             .collect();
@@ -190,10 +215,21 @@ impl Kafka {
             let home = folder.join(format!("node-{}", n + 1));
             fs::create_dir_all(&home)?;
             fs::write(home.join("log4j2.properties"), LOG4J)?;
-            let settings = settings(n + 1, nodes, ports[n], ports[nodes + n], &voters, &home);
+            let behind = ports[2 * nodes..].to_vec();
+            let listeners = Listeners {
+                port: ports[n],
+                controller: ports[nodes + n],
+                behind: behind
+                    .iter()
+                    .copied()
+                    .zip(proxies.iter().copied())
+                    .collect(),
+            };
+            let settings = settings(n + 1, nodes, &listeners, &voters, &home);
             fs::write(home.join("server.properties"), settings)?;
             kafka.nodes.push(Node {
                 port: ports[n],
+                behind,
                 folder: home,
                 process: None,
             });
@@ -345,24 +381,44 @@ impl Drop for Kafka {
     }
 }
 
+struct Listeners {
+    port: u16,
+    controller: u16,
+    /// Where it listens, and where clients are told to come.
+    behind: Vec<(u16, u16)>,
+}
+
 fn settings(
     id: usize,
     nodes: usize,
-    port: u16,
-    controller: u16,
+    listeners: &Listeners,
     voters: &[String],
     home: &Path,
 ) -> String {
+    let Listeners {
+        port,
+        controller,
+        behind,
+    } = listeners;
+    let named = |port: fn(&(u16, u16)) -> u16| -> String {
+        let all = behind.iter().enumerate();
+        all.map(|(n, b)| format!(",BEHIND{n}://127.0.0.1:{}", port(b)))
+            .collect()
+    };
+    let (here, told) = (named(|b| b.0), named(|b| b.1));
+    let protocols: String = (0..behind.len())
+        .map(|n| format!(",BEHIND{n}:PLAINTEXT"))
+        .collect();
     let copies = nodes.min(3);
     let in_step = copies.div_ceil(2);
     format!(
         "process.roles=broker,controller
 node.id={id}
 controller.quorum.voters={voters}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{here}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{told}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={logs}
 auto.create.topics.enable=false
 default.replication.factor={copies}

@@ -1,44 +1,65 @@
 //! The faults, in the order they are run.
 
+use super::disk::{clock_steps, disk_full, event_times, short_writes};
 use super::load::{Load, Shape};
+use super::network::cut_network;
+use super::pause::pause_features;
+use super::points::{kill_points, kill_points_roles};
+use super::replicas::{one_of_three_brokers, redis_cluster};
 use super::servers::Servers;
 use super::stand::{Stand, slowest};
 use super::{Found, Plan, mix};
 use crate::Origin;
 use anyhow::{Context, Result, ensure};
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 type Case = fn(Plan) -> Pin<Box<dyn Future<Output = Result<Found>>>>;
 
 /// Every fault by name.
-pub const ALL: [(&str, Case); 9] = [
+pub const ALL: [(&str, Case); 16] = [
     ("kill-origin", |p| Box::pin(kill_origin(p))),
+    ("kill-points", |p| Box::pin(kill_points(p))),
     ("hostile-input", |p| Box::pin(hostile_input(p))),
-    ("clock", |p| Box::pin(clock(p))),
+    ("event-times", |p| Box::pin(event_times(p))),
+    ("clock-steps", |p| Box::pin(clock_steps(p))),
     ("disk-full", |p| Box::pin(disk_full(p))),
+    ("short-writes", |p| Box::pin(short_writes(p))),
     ("kill-roles", |p| Box::pin(kill_roles(p))),
+    ("kill-points-roles", |p| Box::pin(kill_points_roles(p))),
     ("pause-features", |p| Box::pin(pause_features(p))),
+    ("cut-network", |p| Box::pin(cut_network(p))),
     ("kill-broker", |p| Box::pin(kill_broker(p))),
+    ("one-of-three-brokers", |p| {
+        Box::pin(one_of_three_brokers(p))
+    }),
     ("broker-away", |p| Box::pin(broker_away(p))),
     ("redis-flushed", |p| Box::pin(redis_flushed(p))),
+    ("redis-cluster", |p| Box::pin(redis_cluster(p))),
 ];
 
 /// A load goes on, and a request is acknowledged, within this.
-const RECOVERED: Duration = Duration::from_secs(60);
+pub const RECOVERED: Duration = Duration::from_secs(60);
 /// A batch as no collector takes it, bytes.
 const HUGE_BYTES: usize = 100_000_000;
-/// Size of the disk that is filled, and what it is enlarged to.
-const DISK: (&str, &str) = ("64m", "512m");
 
-fn ms(n: u64) -> Duration {
+/// Started servers, or the reason to skip.
+macro_rules! servers {
+    () => {
+        match Servers::start()? {
+            Ok(servers) => servers,
+            Err(skipped) => return Ok(skipped),
+        }
+    };
+}
+pub(super) use servers;
+
+pub fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-async fn recovered(load: &Load, since: Instant) -> Result<f64> {
+pub async fn recovered(load: &Load, since: Instant) -> Result<f64> {
     let after = load.acknowledged_after(since, RECOVERED).await;
     after.with_context(|| format!("nothing is acknowledged within {RECOVERED:?}"))
 }
@@ -70,7 +91,7 @@ async fn hostile_input(plan: Plan) -> Result<Found> {
         shuffled: true,
         poison: true,
         hot: true,
-        skewed: false,
+        ..Shape::default()
     };
     let load = Load::start(&stand.url(), &stand.ledger, plan.seed, shape);
     recovered(&load, Instant::now()).await?;
@@ -129,134 +150,15 @@ async fn broken(url: &str, seed: u64) -> Result<()> {
     Ok(())
 }
 
-async fn clock(plan: Plan) -> Result<Found> {
-    let mut stand = Stand::start(None)?;
-    let shape = Shape {
-        skewed: true,
-        ..Shape::default()
-    };
-    let load = Load::start(&stand.url(), &stand.ledger, plan.seed, shape);
-    recovered(&load, Instant::now()).await?;
-    let (mut recovery_s, mut times) = (0_f64, 0);
-    for _ in 0..(plan.kills / 20).max(2) {
-        tokio::time::sleep(ms(700)).await;
-        times += 1;
-        stand.kill();
-        let since = Instant::now();
-        stand.restart();
-        load.redirect(&stand.url());
-        recovery_s = recovery_s.max(recovered(&load, since).await?);
-    }
-    load.end().await;
-    Ok(Found {
-        times,
-        recovery_s,
-        ..stand.compare().await?
-    })
-}
-
-/// A small disk of memory, gone with this value.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(at: &Path) -> Result<Option<Self>> {
-        std::fs::create_dir_all(at)?;
-        let size = format!("size={}", DISK.0);
-        let done = run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs"], at)?;
-        Ok(done.then(|| Self(at.to_owned())))
-    }
-
-    fn enlarge(&self) -> Result<()> {
-        let size = format!("remount,size={}", DISK.1);
-        ensure!(run("mount", &["-o", &size], &self.0)?, "cannot enlarge it");
-        Ok(())
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Whoever still holds a file of it must not keep it mounted.
-        let _ = run("umount", &["-l"], &self.0);
-    }
-}
-
-fn run(program: &str, arguments: &[&str], at: &Path) -> Result<bool> {
-    let mut command = Command::new(program);
-    command.args(arguments).arg(at).stderr(Stdio::null());
-    Ok(command.status().is_ok_and(|s| s.success()))
-}
-
-async fn disk_full(plan: Plan) -> Result<Found> {
-    let kept = tempfile::tempdir()?;
-    let Some(disk) = Disk::mount(&kept.path().join("disk"))? else {
-        return Ok(Found::skipped("mounting a small disk takes root"));
-    };
-    let mut stand = Stand::start(Some(&disk.0))?;
-    let load = Load::start(&stand.url(), &stand.ledger, plan.seed, Shape::default());
-    recovered(&load, Instant::now()).await?;
-    // All but a little is taken at once; the load takes the rest.
-    let ballast = disk.0.join("ballast");
-    fill(&ballast, 256 << 10)?;
-    let end = Instant::now() + Duration::from_secs(120);
-    while load.refused() < 5 {
-        ensure!(Instant::now() < end, "a full disk refuses nothing");
-        fill(&ballast, 64 << 10)?;
-        tokio::time::sleep(ms(200)).await;
-    }
-    tokio::time::sleep(ms(2_000)).await;
-    stand.kill();
-    let since = Instant::now();
-    disk.enlarge()?;
-    stand.restart();
-    load.redirect(&stand.url());
-    let recovery_s = recovered(&load, since).await?;
-    load.end().await;
-    let found = stand.compare().await?;
-    drop(stand);
-    Ok(Found {
-        times: 1,
-        recovery_s,
-        ..found
-    })
-}
-
-/// Grows a file until only about so many bytes are free.
-fn fill(file: &Path, leave: usize) -> Result<()> {
-    use std::io::Write as _;
-    let mut f = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(file)?;
-    let block = vec![0x5a; leave];
-    while f.write_all(&block).is_ok() {}
-    let length = f.metadata()?.len();
-    f.set_len(length.saturating_sub(leave as u64))?;
-    Ok(())
-}
-
-/// Started servers, or the reason to skip.
-macro_rules! servers {
-    () => {
-        match Servers::start()? {
-            Ok(servers) => servers,
-            Err(skipped) => return Ok(skipped),
-        }
-    };
-}
-
 async fn kill_roles(plan: Plan) -> Result<Found> {
     const ROLES: [&str; 3] = ["ingest", "features", "publisher"];
     let servers = servers!();
+    let shape = Shape::default();
     let mut processes: Vec<Origin> = Vec::new();
     for role in ROLES {
         processes.push(servers.process(role, role)?);
     }
-    let load = Load::start(
-        &processes[0].url,
-        &servers.ledger,
-        plan.seed,
-        Shape::default(),
-    );
+    let load = Load::start(&processes[0].url, &servers.ledger, plan.seed, shape);
     recovered(&load, Instant::now()).await?;
     let (mut recovery_s, times) = (0_f64, (plan.kills * 3 / 10).max(3));
     for n in 0..times {
@@ -277,37 +179,6 @@ async fn kill_roles(plan: Plan) -> Result<Found> {
     slowest(&mut recovery_s, since);
     Ok(Found {
         times,
-        recovery_s,
-        ..servers.compare().await?
-    })
-}
-
-async fn pause_features(plan: Plan) -> Result<Found> {
-    let servers = servers!();
-    let collector = servers.process("ingest", "ingest")?;
-    let paused = servers.process("features-1", "features")?;
-    let _other = servers.process("features-2", "features")?;
-    let load = Load::start(&collector.url, &servers.ledger, plan.seed, Shape::default());
-    recovered(&load, Instant::now()).await?;
-    tokio::time::sleep(ms(3_000)).await;
-    let (mut recovery_s, times) = (0_f64, 2_u32);
-    for n in 0..times {
-        tokio::time::sleep(ms(1_000 + mix(plan.seed, n.into()) % 1_000)).await;
-        paused.signal("STOP")?;
-        tokio::time::sleep(Duration::from_secs(plan.pause_s)).await;
-        paused.signal("CONT")?;
-        tokio::time::sleep(ms(3_000)).await;
-    }
-    // The pause ends with nobody to wake it: the other has to take all over.
-    paused.signal("STOP")?;
-    let since = Instant::now();
-    load.end().await;
-    servers.folded().await?;
-    slowest(&mut recovery_s, since);
-    paused.signal("CONT")?;
-    tokio::time::sleep(ms(3_000)).await;
-    Ok(Found {
-        times: times + 1,
         recovery_s,
         ..servers.compare().await?
     })
@@ -371,7 +242,7 @@ async fn broker_away(plan: Plan) -> Result<Found> {
 }
 
 /// Waits until the collector's spool is empty.
-async fn drained(collector: &Origin) -> Result<()> {
+pub async fn drained(collector: &Origin) -> Result<()> {
     let end = Instant::now() + RECOVERED;
     loop {
         let text = reqwest::get(format!("{}/metrics", collector.url)).await?;

@@ -17,6 +17,8 @@ const ITEMS: u64 = 24;
 const READERS: u64 = 40;
 /// New events of a batch; as many of the one before come along.
 const BATCH: u64 = 20;
+/// As [`BATCH`], of large ones: some 200 KB with those that come along.
+const BATCH_LARGE: u64 = 200;
 const KINDS: [EventType; 4] = [
     EventType::Click,
     EventType::View,
@@ -25,6 +27,8 @@ const KINDS: [EventType; 4] = [
 ];
 /// Between two batches of a client: faults are to be met, not the machine's limits.
 const PAUSE: Duration = Duration::from_millis(15);
+/// As [`PAUSE`], where a fault takes a minute.
+const PAUSE_GENTLE: Duration = Duration::from_millis(120);
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Clients without one count as robots, whose events are not folded.
 const AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0";
@@ -48,17 +52,49 @@ pub struct Shape {
     pub hot: bool,
     /// Event times up to a day off, ahead, behind and stepping back.
     pub skewed: bool,
+    /// Longer pauses between batches.
+    pub gentle: bool,
+    /// Batches of ten times as many events.
+    pub large: bool,
+}
+
+/// When acknowledgements came, milliseconds since the load began.
+struct Times {
+    begun: Instant,
+    last_ms: AtomicU64,
+    longest_ms: AtomicU64,
+}
+
+impl Times {
+    fn acknowledged(&self) {
+        let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(0);
+        let last = self.last_ms.swap(now, Ordering::Relaxed);
+        // Before the first one there was no fault.
+        if last > 0 {
+            self.longest_ms
+                .fetch_max(now.saturating_sub(last), Ordering::Relaxed);
+        }
+    }
 }
 
 /// Running clients.
 pub struct Load {
     url: Arc<Mutex<String>>,
     stop: Arc<AtomicBool>,
-    begun: Instant,
-    /// Of the last acknowledgement, milliseconds since `begun`.
-    last_ms: Arc<AtomicU64>,
+    times: Arc<Times>,
     refused: Arc<AtomicU64>,
     clients: Vec<JoinHandle<()>>,
+}
+
+/// One of them.
+struct Client {
+    url: Arc<Mutex<String>>,
+    stop: Arc<AtomicBool>,
+    times: Arc<Times>,
+    refused: Arc<AtomicU64>,
+    ledger: Ledger,
+    http: reqwest::Client,
+    shape: Shape,
 }
 
 impl Load {
@@ -66,61 +102,34 @@ impl Load {
     pub fn start(url: &str, ledger: &Ledger, seed: u64, shape: Shape) -> Self {
         let url = Arc::new(Mutex::new(url.to_owned()));
         let stop = Arc::new(AtomicBool::new(false));
-        let (last_ms, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let begun = Instant::now();
+        let refused = Arc::<AtomicU64>::default();
+        let times = Arc::new(Times {
+            begun: Instant::now(),
+            last_ms: AtomicU64::new(0),
+            longest_ms: AtomicU64::new(0),
+        });
         let clients = (0..2)
             .map(|lane| {
-                let (url, stop, ledger) = (url.clone(), stop.clone(), ledger.clone());
-                let (last_ms, refused) = (last_ms.clone(), refused.clone());
                 let http = reqwest::Client::builder()
                     .user_agent(AGENT)
                     .timeout(TIMEOUT)
                     .build();
-                let http = http.expect("a client needs nothing");
-                tokio::spawn(async move {
-                    for n in 0.. {
-                        if stop.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let ids: Vec<String> = ((n * BATCH).saturating_sub(BATCH)..(n + 1) * BATCH)
-                            .map(|i| format!("{seed}-{lane}-{i}"))
-                            .collect();
-                        let times = if shape.shuffled { 3 } else { 1 };
-                        for turn in 0..times {
-                            let body = body(&ids, mix(seed, n * 8 + turn), shape);
-                            loop {
-                                let to = url.lock().expect("no client panics").clone();
-                                match post(&http, &to, body.clone()).await {
-                                    Some(answer) => {
-                                        let bad = answer["rejected"].as_array().map(Vec::len);
-                                        assert_eq!(
-                                            bad,
-                                            Some(usize::from(shape.poison)),
-                                            "{answer}"
-                                        );
-                                        break;
-                                    }
-                                    None if stop.load(Ordering::Relaxed) => return,
-                                    None => {
-                                        refused.fetch_add(1, Ordering::Relaxed);
-                                        tokio::time::sleep(Duration::from_millis(50)).await;
-                                    }
-                                }
-                            }
-                            ledger.note(&ids);
-                            let now = begun.elapsed().as_millis();
-                            last_ms.store(u64::try_from(now).unwrap_or(0), Ordering::Relaxed);
-                        }
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                })
+                let client = Client {
+                    url: url.clone(),
+                    stop: stop.clone(),
+                    times: times.clone(),
+                    refused: refused.clone(),
+                    ledger: ledger.clone(),
+                    http: http.expect("a client needs nothing"),
+                    shape,
+                };
+                tokio::spawn(client.run(lane, seed))
             })
             .collect();
         Self {
             url,
             stop,
-            begun,
-            last_ms,
+            times,
             refused,
             clients,
         }
@@ -136,12 +145,17 @@ impl Load {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// The longest time between two acknowledgements so far, seconds.
+    pub fn longest_gap_s(&self) -> f64 {
+        self.times.longest_ms.load(Ordering::Relaxed) as f64 / 1_000.0
+    }
+
     /// Waits for an acknowledgement given after `since`; seconds from then. `None` after `limit`.
     pub async fn acknowledged_after(&self, since: Instant, limit: Duration) -> Option<f64> {
-        let since_ms = since.duration_since(self.begun).as_millis();
+        let since_ms = since.duration_since(self.times.begun).as_millis();
         let end = Instant::now() + limit;
         while Instant::now() < end {
-            if u128::from(self.last_ms.load(Ordering::Relaxed)) > since_ms {
+            if u128::from(self.times.last_ms.load(Ordering::Relaxed)) > since_ms {
                 return Some(since.elapsed().as_secs_f64());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -160,6 +174,55 @@ impl Load {
                 std::panic::resume_unwind(e.into_panic());
             }
         }
+    }
+}
+
+impl Client {
+    async fn run(self, lane: u64, seed: u64) {
+        let batch = if self.shape.large { BATCH_LARGE } else { BATCH };
+        for n in 0.. {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            let ids: Vec<String> = ((n * batch).saturating_sub(batch)..(n + 1) * batch)
+                .map(|i| format!("{seed}-{lane}-{i}"))
+                .collect();
+            let times = if self.shape.shuffled { 3 } else { 1 };
+            for turn in 0..times {
+                if !self.deliver(&ids, mix(seed, n * 8 + turn)).await {
+                    return;
+                }
+            }
+            let pause = if self.shape.gentle {
+                PAUSE_GENTLE
+            } else {
+                PAUSE
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Sends until it is acknowledged and notes it; `false` when told to stop before.
+    async fn deliver(&self, ids: &[String], turn: u64) -> bool {
+        let body = body(ids, turn, self.shape);
+        loop {
+            let to = self.url.lock().expect("no client panics").clone();
+            match post(&self.http, &to, body.clone()).await {
+                Some(answer) => {
+                    let bad = answer["rejected"].as_array().map(Vec::len);
+                    assert_eq!(bad, Some(usize::from(self.shape.poison)), "{answer}");
+                    break;
+                }
+                None if self.stop.load(Ordering::Relaxed) => return false,
+                None => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        self.ledger.note(ids);
+        self.times.acknowledged();
+        true
     }
 }
 

@@ -12,14 +12,24 @@
 //! What it never does: ask the product what it acknowledged, end a process that it did not start.
 
 mod cases;
+mod disk;
 mod ledger;
 mod load;
+mod network;
+mod pause;
+mod points;
+mod proxy;
 mod recount;
+mod replicas;
 mod servers;
 mod stand;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// No fault takes longer; one that does has failed.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// How a fault is run.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +47,7 @@ impl Default for Plan {
         Self {
             kills: 100,
             seed: 42,
-            pause_s: 20,
+            pause_s: 60,
         }
     }
 }
@@ -113,7 +123,10 @@ pub fn run(name: &str, plan: Plan) -> Option<Outcome> {
             .worker_threads(2)
             .enable_all()
             .build()?;
-        runtime.block_on(case(plan))
+        runtime.block_on(async {
+            let ran = tokio::time::timeout(LIMIT, case(plan)).await;
+            ran.with_context(|| format!("not finished after {LIMIT:?}"))?
+        })
     });
     let found = match ran.join() {
         Ok(Ok(found)) => found,

@@ -1,4 +1,5 @@
-//! The end of every fault: the ledger against the log, the log against the state, the state against a replay.
+//! The end of every fault: the ledger against the log, the log against the state, the state and what was published against a
+//! replay. Values are compared, not bytes.
 
 use super::load::about;
 use anyhow::{Context, Result, bail};
@@ -8,14 +9,19 @@ use mediaflow_features::declare::{
 use mediaflow_features::{
     BrandCounts, BrandState, CONSUMER, FeatureConfig, ItemState, Replay, TOPIC_EVENTS, keys,
 };
-use mediaflow_ports::{EventLog, StateStore};
+use mediaflow_ports::{BlobStore, EventLog, StateStore};
 use mediaflow_shared::event::EventType;
-use mediaflow_shared::id::ContentId;
+use mediaflow_shared::id::{ContentId, Pseudonym};
+use mediaflow_shared::profile::Profile;
+use mediaflow_shared::profile::blob::decode;
+use mediaflow_shared::signals::{OUTBOX_PROFILES, parse_dirty_key};
 use mediaflow_shared::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 const BRAND: &str = "daily";
+/// Where the publisher keeps what it is yet to write.
+const VIEW_PARKED: &str = "publisher.parked";
 
 /// What differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +44,51 @@ impl Difference {
             }
         }
     }
+}
+
+/// Where everything is at the end.
+#[derive(Clone, Copy)]
+pub struct Stores<'a> {
+    pub log: &'a dyn EventLog,
+    pub state: &'a dyn StateStore,
+    /// Where profiles are published; `None` where nobody did.
+    pub blobs: Option<&'a dyn BlobStore>,
+}
+
+/// Whether the publisher wrote every profile that was handed to it.
+pub async fn is_handed_over(state: &dyn StateStore) -> Result<bool> {
+    let waiting = state.outbox_read(OUTBOX_PROFILES, 1).await?;
+    // A key takes one write a second: what comes sooner is parked.
+    let parked = state.scan(VIEW_PARKED, b"", None, 1).await?;
+    Ok(waiting.is_empty() && parked.is_empty())
+}
+
+/// Ends of the partitions of `events` now.
+pub async fn ends(log: &dyn EventLog) -> Result<Vec<u64>> {
+    let mut all = Vec::new();
+    for p in 0..log.partitions(TOPIC_EVENTS).await? {
+        all.push(log.end(TOPIC_EVENTS, p).await?);
+    }
+    Ok(all)
+}
+
+/// Waits until the folds are at these ends; stores that do not answer are asked again.
+pub async fn reached(ends: &[u64], state: &dyn StateStore, limit: Duration) -> Result<()> {
+    let begun = Instant::now();
+    for (p, end) in (0..).zip(ends) {
+        loop {
+            let at = state.progress(CONSUMER, TOPIC_EVENTS, p).await;
+            if matches!(at, Ok(at) if at >= *end) {
+                break;
+            }
+            if begun.elapsed() > limit {
+                let at = at?;
+                bail!("the folds of partition {p} are at {at} of {end} after {limit:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the folds took everything that is in the log.
@@ -68,11 +119,8 @@ pub async fn folded(log: &dyn EventLog, state: &dyn StateStore, limit: Duration)
 }
 
 /// Compares everything.
-pub async fn recount(
-    told: &BTreeSet<String>,
-    log: &dyn EventLog,
-    state: &dyn StateStore,
-) -> Result<Difference> {
+pub async fn recount(told: &BTreeSet<String>, stores: Stores<'_>) -> Result<Difference> {
+    let Stores { log, state, .. } = stores;
     let mut found = Difference {
         acknowledged: told.len() as u64,
         ..Difference::default()
@@ -80,6 +128,7 @@ pub async fn recount(
     let mut stored = BTreeMap::<String, u64>::new();
     let mut replayed_items = BTreeMap::<u64, ItemState>::new();
     let mut replayed_brand = BrandCounts::default();
+    let mut profiles = BTreeMap::<Pseudonym, bytes::Bytes>::new();
     let partitions = log.partitions(TOPIC_EVENTS).await?;
     for p in 0..partitions {
         let mut replay = Replay::new(p, FeatureConfig::default());
@@ -100,6 +149,11 @@ pub async fn recount(
         }
         if let Some(brand) = replay.brand(BRAND) {
             replayed_brand.merge(&brand.counts);
+        }
+        for entry in replay.commit().outbox {
+            if let Some((reader, _)) = parse_dirty_key(&entry.key) {
+                profiles.insert(reader, entry.value);
+            }
         }
     }
     for id in told {
@@ -155,6 +209,19 @@ pub async fn recount(
         1,
         same.into(),
     );
+    if let Some(blobs) = stores.blobs {
+        for (reader, blob) in profiles {
+            let published = blobs.get(&format!("u/{reader}")).await?;
+            let published = published.map(|p| decode(&p.value)).transpose()?;
+            let should = Some(decode(&blob)?);
+            let what = || {
+                let habits = |p: &Option<Profile>| p.as_ref().map(|p| p.habits);
+                let (should, is) = (habits(&should), habits(&published));
+                format!("profile {reader} as a replay has it ({should:?}, {is:?})")
+            };
+            found.count(what, 1, (published == should).into());
+        }
+    }
     Ok(found)
 }
 

@@ -2,7 +2,7 @@
 
 use super::Found;
 use super::ledger::Ledger;
-use super::recount::{is_folded, recount};
+use super::recount::{Stores, is_folded, is_handed_over, recount};
 use crate::{Origin, Setup};
 use anyhow::{Result, bail};
 use mediaflow_embedded::Embedded;
@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const STOP: Duration = Duration::from_secs(30);
+/// Every changed profile is written: what edges have at the end is known.
+pub const PUBLISH: &str = "\n[publish]\npolicy = \"on_change\"\n";
 
 pub struct Stand {
     pub dir: PathBuf,
@@ -22,9 +24,18 @@ pub struct Stand {
 impl Stand {
     /// Started in a new folder; its data in `dir`, or there too.
     pub fn start(dir: Option<&Path>) -> Result<Self> {
+        Self::start_with(dir, Vec::new())
+    }
+
+    /// As [`Stand::start`], with these variables.
+    pub fn start_with(dir: Option<&Path>, variables: Vec<(&'static str, String)>) -> Result<Self> {
         let kept = tempfile::tempdir()?;
         let dir = dir.unwrap_or(kept.path()).to_owned();
-        let setup = Setup::default();
+        let mut setup = Setup {
+            variables,
+            ..Setup::default()
+        };
+        setup.config.push_str(PUBLISH);
         Ok(Self {
             origin: Some(setup.start(&dir)),
             setup,
@@ -52,6 +63,7 @@ impl Stand {
     /// Lets the folds finish, ends the process and compares.
     pub async fn compare(&mut self) -> Result<Found> {
         let told = self.ledger.read()?;
+        self.setup.variables.clear();
         // Nobody else can look while it runs: it gets longer and longer to finish.
         for n in 1..=6 {
             if self.origin.is_none() {
@@ -64,12 +76,17 @@ impl Stand {
                 bail!("it does not stop within {STOP:?}");
             }
             let db = Embedded::open(self.dir.join("var/db"))?;
-            let (log, state) = (db.log(), db.state());
-            if is_folded(&*log, &*state).await? {
-                return Ok(found(recount(&told, &*log, &*state).await?));
+            let (log, state, blobs) = (db.log(), db.state(), db.blobs());
+            if is_folded(&*log, &*state).await? && is_handed_over(&*state).await? {
+                let stores = Stores {
+                    log: &*log,
+                    state: &*state,
+                    blobs: Some(&*blobs),
+                };
+                return Ok(found(recount(&told, stores).await?));
             }
         }
-        bail!("the folds do not get to the log's end");
+        bail!("the folds do not get to the log's end, or what they hand on is not published");
     }
 }
 
