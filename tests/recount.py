@@ -1,10 +1,11 @@
 """Recounts what an origin holds against a ledger of what it acknowledged, with DuckDB.
 
-    python3 recount.py LEDGER.csv DUMP.csv
+    python3 recount.py LEDGER.csv DUMP.csv [FEATURES.csv]
 
 LEDGER (`mediaflow-figures events --ledger`) has a line per acknowledged event: id,kind,reader,content,time_ms. DUMP
 (`mediaflow-figures dump`) has a line per event of the log: id,kind,reader,content,partition,offset, where the reader is a
-pseudonym. Prints one JSON object; everything but `acknowledged`, `logged` and `counts` must be 0.
+pseudonym. FEATURES has a line per item and kind with the online value: content,kind,n. Prints one JSON object; everything but
+`acknowledged`, `logged`, `counts` and `features` must be 0.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 
 import duckdb
 
-ledger, dump = sys.argv[1:3]
+ledger, dump, *features = sys.argv[1:]
 db = duckdb.connect()
 read = "read_csv(?, header = true, all_varchar = true)"
 db.execute(f"create table ledger as select id, kind, reader, content from {read}", [ledger])
@@ -56,4 +57,14 @@ told = {
         "(select max(position) + 1 as span, count(*) as n from log group by partition)"
     ),
 }
+if features:
+    db.execute(f"create table features as select content, kind, n::bigint as n from {read}", features)
+    told["features"] = number("select count(*) from features where n > 0")
+    # What was told of no item is no item's, and only these kinds have a total.
+    told["wrong_features"] = number(
+        "with counted as (select content, kind, count(*) as n from ledger "
+        "where content <> '' and kind in (select distinct kind from features) group by all) "
+        "select count(*) from counted a full join (from features where n > 0) b "
+        "using (content, kind) where a.n is distinct from b.n"
+    )
 print(json.dumps(told))

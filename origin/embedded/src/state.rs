@@ -278,9 +278,11 @@ impl Inner {
             requires,
             outbox,
         } = commit;
+        // Before the lock: encoding a commit of thousands takes longer than checking it.
+        let mut batch = self.core.batch();
+        self.write(writes, &mut batch)?;
         let lock = self.core.lock_commits();
         let now_ms = self.core.clock.now_ms();
-        let mut batch = self.core.batch();
         if let Some(fence) = &fence {
             self.hold_fence(fence, &mut batch)?;
         }
@@ -290,7 +292,6 @@ impl Inner {
         for require in &requires {
             self.hold(require, now_ms)?;
         }
-        self.write(writes, &mut batch)?;
         let touched = self.outboxes.append(&self.core, outbox, &mut batch)?;
         batch
             .commit()
@@ -382,22 +383,30 @@ impl Inner {
 
     fn write(&self, writes: Vec<Write>, batch: &mut OwnedWriteBatch) -> PortResult<()> {
         // All items of a fjall batch share one sequence number, so a key may occur only once.
-        let mut last: HashMap<(&str, &[u8]), usize> = HashMap::with_capacity(writes.len());
-        for (at, write) in writes.iter().enumerate() {
-            last.insert((&write.view, &write.key), at);
-        }
-        for (at, write) in writes.iter().enumerate() {
-            if last.get(&(write.view.as_str(), &write.key[..])) != Some(&at) {
+        // Sorted by view and key, the later of two last; most commits are in one view for long.
+        let mut order: Vec<usize> = (0..writes.len()).collect();
+        let of = |at: usize| (&writes[at].view[..], &writes[at].key[..]);
+        order.sort_by(|a, b| of(*a).cmp(&of(*b)));
+        let mut open: Option<(&str, Keyspace)> = None;
+        for (n, &at) in order.iter().enumerate() {
+            if order.get(n + 1).is_some_and(|next| of(*next) == of(at)) {
                 continue;
             }
-            let view = self.view_for_write(&write.view)?;
+            let write = &writes[at];
+            let view = match &open {
+                Some((name, view)) if *name == write.view => view,
+                _ => {
+                    let view = self.view_for_write(&write.view)?;
+                    &open.insert((&write.view, view)).1
+                }
+            };
             match &write.value {
                 Some(bytes) => batch.insert(
-                    &view,
+                    view,
                     write.key.clone(),
                     value::encode(bytes, write.expires_ms),
                 ),
-                None => batch.remove(&view, write.key.clone()),
+                None => batch.remove(view, write.key.clone()),
             }
         }
         Ok(())

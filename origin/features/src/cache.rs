@@ -124,13 +124,92 @@ impl<K: Copy + Eq + Hash, V: Default> Cache<K, V> {
     }
 }
 
-/// A change of a view.
-pub(crate) fn write(view: &str, key: Vec<u8>, value: Vec<u8>, expires_ms: Option<i64>) -> Write {
-    Write {
-        view: view.to_owned(),
-        key: Bytes::from(key),
-        value: Some(Bytes::from(value)),
-        expires_ms,
+/// The changes of a commit. Thousands of small keys and values lie in two pieces of memory: allocating each cost as much
+/// as encoding it.
+#[derive(Debug, Default)]
+pub(crate) struct Sheet {
+    keys: Vec<u8>,
+    values: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+/// The memory of the last commit's values, for the next: new pages cost more than what is written into them.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Bytes);
+
+#[derive(Debug)]
+struct Row {
+    view: &'static str,
+    /// Where its key and its value end.
+    key_end: usize,
+    value_end: usize,
+    deletes: bool,
+    expires_ms: Option<i64>,
+}
+
+impl Sheet {
+    /// Writes what `value` appends.
+    pub fn put(
+        &mut self,
+        view: &'static str,
+        key: &[u8],
+        expires_ms: Option<i64>,
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        value(&mut self.values);
+        self.row(view, key, expires_ms, false);
+    }
+
+    pub fn delete(&mut self, view: &'static str, key: &[u8]) {
+        self.row(view, key, None, true);
+    }
+
+    fn row(&mut self, view: &'static str, key: &[u8], expires_ms: Option<i64>, deletes: bool) {
+        self.keys.extend_from_slice(key);
+        self.rows.push(Row {
+            view,
+            key_end: self.keys.len(),
+            value_end: self.values.len(),
+            deletes,
+            expires_ms,
+        });
+    }
+
+    /// Bytes of all values.
+    pub fn value_bytes(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Empty, in the memory of the last one when nobody reads that any more.
+    pub fn reusing(spare: &mut Spare) -> Self {
+        let last = std::mem::take(&mut spare.0);
+        let mut values = if last.is_unique() {
+            Vec::from(last)
+        } else {
+            Vec::new()
+        };
+        values.clear();
+        Self {
+            values,
+            ..Self::default()
+        }
+    }
+
+    pub fn into_writes(self, spare: &mut Spare) -> Vec<Write> {
+        let (keys, values) = (Bytes::from(self.keys), Bytes::from(self.values));
+        spare.0 = values.clone();
+        let (mut key, mut value) = (0, 0);
+        let write = |r: Row| {
+            let of = (key..r.key_end, value..r.value_end);
+            (key, value) = (r.key_end, r.value_end);
+            Write {
+                view: r.view.into(),
+                key: keys.slice(of.0),
+                value: (!r.deletes).then(|| values.slice(of.1)),
+                expires_ms: r.expires_ms,
+            }
+        };
+        self.rows.into_iter().map(write).collect()
     }
 }
 
@@ -145,6 +224,27 @@ pub(crate) fn read<V: Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sheet_holds_what_was_put_in_it() {
+        let mut sheet = Sheet::default();
+        sheet.put("a", b"k1", Some(7), |out| out.extend_from_slice(b"one"));
+        sheet.delete("b", b"k2");
+        sheet.put("a", b"", None, |_| {});
+        assert_eq!(sheet.value_bytes(), 3);
+        let commit = mediaflow_ports::Commit::new()
+            .put_until("a", "k1", "one", 7)
+            .delete("b", "k2")
+            .put("a", "", "");
+        let mut spare = Spare::default();
+        let writes = sheet.into_writes(&mut spare);
+        assert_eq!(writes, commit.writes);
+        assert_eq!(Sheet::reusing(&mut spare).values.capacity(), 0, "in use");
+        let mut sheet = Sheet::default();
+        sheet.put("a", b"k", None, |out| out.extend_from_slice(b"two"));
+        drop(sheet.into_writes(&mut spare));
+        assert!(Sheet::reusing(&mut spare).values.capacity() >= 3);
+    }
 
     #[test]
     fn what_was_used_last_stays() {

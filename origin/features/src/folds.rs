@@ -1,11 +1,11 @@
 //! The folds of one partition without any IO: events in, one commit out.
 //!
 //! What changes is decided by the events, their order and their times alone, never by when a commit happens: a replay
-//! from any commit gives the same bytes.
+//! from any commit gives the same bytes, but for the note which blob was handed on last.
 
 use bytes::Bytes;
 use datasketches::hll::Coupon;
-use mediaflow_ports::{Commit, Entry, Offset, OutboxEntry, StoredRecord, Write};
+use mediaflow_ports::{Commit, Entry, Offset, OutboxEntry, StoredRecord};
 use mediaflow_shared::id::{ContentId, Pseudonym};
 use mediaflow_shared::signals::{OUTBOX_PROFILES, VIEW_READER, dirty_key};
 use mediaflow_shared::wire::WireError;
@@ -13,10 +13,10 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::FeatureConfig;
-use crate::cache::{Cache, Map, Place, read, write};
+use crate::cache::{Cache, Map, Place, Sheet, Spare, read};
 use crate::clock::{EventClock, Standing};
 use crate::declare::{VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_ITEM, VIEW_REACH, VIEW_SEEN, VIEW_TOP};
-use crate::entity::{AdState, BrandCounts, ItemState, Reach};
+use crate::entity::{AdState, BrandCounts, ItemState, Reach, Stored};
 use crate::error::FeatureError;
 use crate::items::ItemFacts;
 use crate::keys::{self, Brands};
@@ -36,6 +36,8 @@ use crate::sketch::{Top, coupon};
 pub(crate) struct Hot {
     pub state: ReaderState,
     forget: bool,
+    /// Since the last commit an event told the profile something.
+    told: bool,
     /// Of the last event.
     brand: Option<u16>,
 }
@@ -57,6 +59,7 @@ pub(crate) struct Folds {
     clock: EventClock,
     /// When the log took the newest record: the base of expiries.
     appended_ms: i64,
+    spare: Spare,
 }
 
 /// A batch after parsing: new events of people, with the states they change.
@@ -108,6 +111,7 @@ impl Folds {
             seen: SeenBefore::new(partition, config.seen_slots),
             clock: EventClock::default(),
             appended_ms: 0,
+            spare: Spare::default(),
             config,
         }
     }
@@ -298,6 +302,7 @@ impl Folds {
             };
             let effect = hot.state.fold(e, item, &circumstances);
             hot.forget |= effect.forget;
+            hot.told |= effect.told;
             hot.brand = w.brand.map(|b| b.brand);
             reached = effect.reached;
             if let (Some(from), Some(to)) = (effect.came_from, e.content) {
@@ -337,19 +342,20 @@ impl Folds {
         };
         let (reader_until, item_until) = (until(READER_KEEP), until(ITEM_KEEP));
         let (reach_until, top_until) = (until(REACH_KEEP), until(TOP_KEEP));
-        let mut writes = Vec::new();
+        let mut sheet = Sheet::reusing(&mut self.spare);
         let mut outbox = Vec::new();
         let names = &self.names;
         self.readers.each_changed(|reader, hot| {
             let brand = hot.brand.map_or("", |b| names.slug(b));
             let mut emit = |blob: Bytes| {
                 outbox.push(OutboxEntry {
-                    outbox: OUTBOX_PROFILES.to_owned(),
+                    outbox: OUTBOX_PROFILES.into(),
                     key: dirty_key(*reader, brand).into(),
                     value: blob,
                 });
             };
-            let blob = hot.state.changed_blob();
+            let told = std::mem::take(&mut hot.told);
+            let blob = told.then(|| hot.state.changed_blob()).flatten();
             if std::mem::take(&mut hot.forget) {
                 bump(&metrics.deletions);
                 emit(Bytes::new());
@@ -359,42 +365,39 @@ impl Folds {
                 emit(blob.into());
             }
             let until = hot.state.closed_until_ms().or(reader_until);
-            writes.push(write(
-                VIEW_READER,
-                reader.0.to_vec(),
-                hot.state.encode(),
-                until,
-            ));
+            sheet.put(VIEW_READER, &reader.0, until, |o| hot.state.encode_into(o));
         });
         self.items.each_changed(|id, s| {
             let key = keys::number(p, *id);
-            writes.push(write(VIEW_ITEM, key, s.encode(), item_until));
+            sheet.put(VIEW_ITEM, &key, item_until, |o| s.encode_into(o));
         });
         self.ads.each_changed(|id, s| {
             let key = keys::number(p, *id);
-            writes.push(write(VIEW_AD, key, s.encode(), item_until));
+            sheet.put(VIEW_AD, &key, item_until, |o| s.encode_into(o));
         });
         self.brands.each_changed(|brand, s| {
             let key = keys::brand(p, names.slug(*brand));
-            writes.push(write(VIEW_BRAND, key, s.encode(), None));
+            sheet.put(VIEW_BRAND, &key, None, |o| s.encode_into(o));
         });
         self.reach.each_changed(|(brand, day), s| {
             let key = keys::brand_at(p, names.slug(*brand), *day);
-            writes.push(write(VIEW_REACH, key, s.encode(), reach_until));
+            sheet.put(VIEW_REACH, &key, reach_until, |o| s.encode_into(o));
         });
         self.tops.each_changed(|(brand, hour), s| {
             let key = keys::brand_at(p, names.slug(*brand), *hour);
-            writes.push(write(VIEW_TOP, key, s.encode(), top_until));
+            sheet.put(VIEW_TOP, &key, top_until, |o| s.encode_into(o));
         });
-        self.popularity.writes(&mut writes);
-        self.seen.writes(&mut writes);
+        self.popularity.writes(&mut sheet);
+        self.seen.writes(&mut sheet);
         let clock = self.clock.encode();
-        writes.push(write(VIEW_CLOCK, p.to_be_bytes().to_vec(), clock, None));
+        sheet.put(VIEW_CLOCK, &p.to_be_bytes(), None, |o| {
+            o.extend_from_slice(&clock);
+        });
         self.cool();
-        self.report(metrics, &writes);
+        self.report(metrics, sheet.value_bytes());
         let mut commit =
             Commit::new().advance(crate::CONSUMER, crate::TOPIC_EVENTS, p, expected, next);
-        commit.writes = writes;
+        commit.writes = sheet.into_writes(&mut self.spare);
         commit.outbox = outbox;
         commit
     }
@@ -409,13 +412,8 @@ impl Folds {
         self.tops.cool();
     }
 
-    fn report(&self, metrics: &FeatureMetrics, writes: &[Write]) {
-        let bytes = writes
-            .iter()
-            .map(|w| w.value.as_ref().map_or(0, Bytes::len));
-        metrics
-            .state_bytes
-            .fetch_add(bytes.sum::<usize>() as u64, Relaxed);
+    fn report(&self, metrics: &FeatureMetrics, value_bytes: usize) {
+        metrics.state_bytes.fetch_add(value_bytes as u64, Relaxed);
         if let Some(p) = metrics.partition(self.partition) {
             p.newest_ms.store(self.clock.newest().0, Relaxed);
             p.watermark_ms.store(self.clock.watermark().0, Relaxed);

@@ -71,7 +71,7 @@ impl ProfileReplay {
             let effect = state.fold(&e, facts.as_ref(), &circumstances);
             replayed.came_from = effect.came_from;
             replayed.forget = effect.forget;
-            replayed.blob = state.changed_blob();
+            replayed.blob = effect.told.then(|| state.changed_blob()).flatten();
         }
         Some(replayed)
     }

@@ -4,13 +4,33 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Damaged(pub &'static str);
 
-/// Appends `n`.
-pub(crate) fn put(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
+/// Bytes of the largest number.
+const NUMBER_MAX: usize = 10;
+
+/// Appends `n`. Most are small.
+#[inline]
+pub(crate) fn put(out: &mut Vec<u8>, n: u64) {
+    if n < 0x80 {
+        out.push(n as u8);
+    } else {
+        put_all(out, [n]);
     }
-    out.push(n as u8);
+}
+
+/// Appends each of `numbers`, at most eight, in one go: the bookkeeping of a vector costs more than a small number.
+pub(crate) fn put_all(out: &mut Vec<u8>, numbers: impl IntoIterator<Item = u64>) {
+    let mut row = [0; 8 * NUMBER_MAX];
+    let mut at = 0;
+    for mut n in numbers {
+        while n >= 0x80 {
+            row[at] = n as u8 | 0x80;
+            at += 1;
+            n >>= 7;
+        }
+        row[at] = n as u8;
+        at += 1;
+    }
+    out.extend_from_slice(&row[..at]);
 }
 
 /// Takes a number off the front.
@@ -79,9 +99,13 @@ mod tests {
             let mut out = Vec::new();
             put(&mut out, n);
             put(&mut out, zigzag(i));
+            put_all(&mut out, [n; 8]);
             let mut rest = &out[..];
             prop_assert_eq!(take(&mut rest), Ok(n));
             prop_assert_eq!(take(&mut rest).map(unzigzag), Ok(i));
+            for _ in 0..8 {
+                prop_assert_eq!(take(&mut rest), Ok(n));
+            }
             prop_assert!(rest.is_empty());
         }
 

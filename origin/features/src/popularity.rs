@@ -1,7 +1,6 @@
 //! What a partition counts per brand and item: all of it in memory, changes written with every commit.
 
-use bytes::Bytes;
-use mediaflow_ports::{Entry, Write};
+use mediaflow_ports::Entry;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::signals::{
     Counts, Neighbours, VIEW_NEIGHBOURS, VIEW_POPULARITY, key, parse_key,
@@ -9,7 +8,7 @@ use mediaflow_shared::signals::{
 use mediaflow_shared::time::Minute;
 use mediaflow_shared::wire::WireError;
 
-use crate::cache::Map;
+use crate::cache::{Map, Sheet};
 use crate::limits::{BRANDS_MAX, ITEM_IDLE_MIN, ITEMS_COUNTED_MAX};
 
 #[derive(Debug, Default)]
@@ -130,18 +129,12 @@ impl Popularity {
     }
 
     /// What changed since the last call.
-    pub fn writes(&mut self, out: &mut Vec<Write>) {
-        let write = |view: &str, key: &[u8], value: Option<Vec<u8>>| Write {
-            view: view.to_owned(),
-            key: Bytes::copy_from_slice(key),
-            value: value.map(Bytes::from),
-            expires_ms: None,
-        };
+    pub fn writes(&mut self, out: &mut Sheet) {
         // Deletions first: an item may have been dropped and counted anew since the last commit.
         for (brand, content) in self.dropped.drain(..) {
             let k = key(self.partition, &self.brands[usize::from(brand)], content);
-            out.push(write(VIEW_POPULARITY, &k, None));
-            out.push(write(VIEW_NEIGHBOURS, &k, None));
+            out.delete(VIEW_POPULARITY, &k);
+            out.delete(VIEW_NEIGHBOURS, &k);
         }
         for (brand, content) in self.dirty.drain(..) {
             let Some(item) = self.items.get_mut(&(brand, content)) else {
@@ -149,10 +142,14 @@ impl Popularity {
             };
             let k = key(self.partition, &self.brands[usize::from(brand)], content);
             if std::mem::take(&mut item.counts_dirty) {
-                out.push(write(VIEW_POPULARITY, &k, Some(item.counts.encode())));
+                out.put(VIEW_POPULARITY, &k, None, |o| {
+                    o.extend_from_slice(&item.counts.encode());
+                });
             }
             if std::mem::take(&mut item.next_dirty) {
-                out.push(write(VIEW_NEIGHBOURS, &k, Some(item.next.encode())));
+                out.put(VIEW_NEIGHBOURS, &k, None, |o| {
+                    o.extend_from_slice(&item.next.encode());
+                });
             }
         }
     }
@@ -161,6 +158,7 @@ impl Popularity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Spare;
 
     #[test]
     fn items_are_bounded_and_idle_ones_are_deleted() {
@@ -173,9 +171,14 @@ mod tests {
             );
         }
         assert!(p.items.len() <= ITEMS_COUNTED_MAX);
-        let mut writes = Vec::new();
-        p.writes(&mut writes);
-        assert!(writes.iter().any(|w| w.value.is_none()));
+        let mut sheet = Sheet::default();
+        p.writes(&mut sheet);
+        assert!(
+            sheet
+                .into_writes(&mut Spare::default())
+                .iter()
+                .any(|w| w.value.is_none())
+        );
         p.click(
             "daily",
             ContentId(1),
@@ -191,10 +194,10 @@ mod tests {
         p.click("daily", a, Minute(29_000_000));
         p.click("daily", b, Minute(29_000_001));
         p.follow("daily", a, b, Minute(29_000_001));
-        let mut writes = Vec::new();
-        p.writes(&mut writes);
+        let mut sheet = Sheet::default();
+        p.writes(&mut sheet);
         let mut again = Popularity::new(5);
-        for w in &writes {
+        for w in &sheet.into_writes(&mut Spare::default()) {
             let (key, value) = (w.key.clone(), w.value.clone().unwrap());
             again
                 .restore(
@@ -208,12 +211,13 @@ mod tests {
                 .unwrap();
         }
         // Both go on alike.
-        let mut next = [Vec::new(), Vec::new()];
+        let mut next = [Sheet::default(), Sheet::default()];
         for (p, out) in [&mut p, &mut again].into_iter().zip(&mut next) {
             p.click("daily", a, Minute(29_000_002));
             p.follow("daily", a, b, Minute(29_000_003));
             p.writes(out);
         }
+        let next = next.map(|sheet| sheet.into_writes(&mut Spare::default()));
         assert_eq!(next[0], next[1]);
         assert_eq!(next[0].len(), 2);
     }

@@ -6,10 +6,10 @@
 //! ([`SeenBefore::reach_min`] tells). Stored in segments of [`SEEN_SEGMENT`] offsets, so that a commit rewrites one or
 //! two small values.
 
-use bytes::Bytes;
-use mediaflow_ports::{Entry, Offset, Write};
+use mediaflow_ports::{Entry, Offset};
 use std::collections::VecDeque;
 
+use crate::cache::Sheet;
 use crate::declare::VIEW_SEEN;
 use crate::limits::{SEEN_MIN, SEEN_SEGMENT, SEEN_SLOTS_MIN};
 
@@ -224,21 +224,16 @@ impl SeenBefore {
     }
 
     /// What changed since the last call.
-    pub fn writes(&mut self, out: &mut Vec<Write>) {
+    pub fn writes(&mut self, out: &mut Sheet) {
         let prefix = Self::prefix(self.partition);
-        let write = |number: u64, value| Write {
-            view: VIEW_SEEN.to_owned(),
-            key: Bytes::from([&prefix[..], &number.to_be_bytes()].concat()),
-            value,
-            expires_ms: None,
-        };
+        let key = |number: u64| [&prefix[..], &number.to_be_bytes()].concat();
         let mut put = |s: &Segment| {
-            let mut value = Vec::with_capacity(4 + s.fingerprints.len() * 8);
-            value.extend_from_slice(&s.minute.to_be_bytes());
-            for f in &s.fingerprints {
-                value.extend_from_slice(&f.to_be_bytes());
-            }
-            out.push(write(s.number, Some(value.into())));
+            out.put(VIEW_SEEN, &key(s.number), None, |value| {
+                value.extend_from_slice(&s.minute.to_be_bytes());
+                for f in &s.fingerprints {
+                    value.extend_from_slice(&f.to_be_bytes());
+                }
+            });
         };
         for s in self.full.drain(..) {
             put(&s);
@@ -246,7 +241,9 @@ impl SeenBefore {
         if std::mem::take(&mut self.current.dirty) {
             put(&self.current);
         }
-        out.extend(self.dropped.drain(..).map(|n| write(n, None)));
+        for number in self.dropped.drain(..) {
+            out.delete(VIEW_SEEN, &key(number));
+        }
     }
 
     #[cfg(test)]
@@ -263,6 +260,7 @@ fn age(now: u32, word: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::Spare;
     use std::collections::BTreeMap;
 
     fn fingerprint(n: u64) -> u64 {
@@ -275,7 +273,6 @@ mod tests {
     fn an_hour_is_remembered_and_survives_a_restart() {
         let mut seen = SeenBefore::new(3, 1 << 16);
         let mut stored = BTreeMap::new();
-        let mut writes = Vec::new();
         // 100 a minute for two hours.
         for n in 0..12_000u64 {
             let minute = START + (n / 100) as u32;
@@ -283,8 +280,9 @@ mod tests {
             let twice = n.saturating_sub(100 * 59);
             assert!(!seen.insert(n, minute, fingerprint(twice)), "{n}");
             if n % 70 == 0 || n == 11_999 {
-                seen.writes(&mut writes);
-                for w in writes.drain(..) {
+                let mut sheet = Sheet::default();
+                seen.writes(&mut sheet);
+                for w in sheet.into_writes(&mut Spare::default()) {
                     match w.value {
                         Some(v) => stored.insert(w.key, v),
                         None => stored.remove(&w.key),
@@ -324,9 +322,14 @@ mod tests {
             assert!(!seen.insert(last, START + 19, fingerprint(n)), "{n}");
         }
         assert!((3..8).contains(&seen.reach_min()), "{}", seen.reach_min());
-        let mut writes = Vec::new();
-        seen.writes(&mut writes);
-        assert!(writes.iter().any(|w| w.value.is_none()));
+        let mut sheet = Sheet::default();
+        seen.writes(&mut sheet);
+        assert!(
+            sheet
+                .into_writes(&mut Spare::default())
+                .iter()
+                .any(|w| w.value.is_none())
+        );
     }
 
     #[test]

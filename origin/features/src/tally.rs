@@ -101,8 +101,10 @@ impl<const N: usize> Sets<N> {
             // Sets of hashes have bits anywhere; few of them cost less one by one.
             if set.count_ones() < 8 {
                 pack::put(out, set.count_ones().into());
-                for bit in (0..64).filter(|b| set >> b & 1 == 1) {
-                    out.push(bit);
+                let mut left = set;
+                while left != 0 {
+                    out.push(left.trailing_zeros() as u8);
+                    left &= left - 1;
                 }
             } else {
                 out.push(8);
@@ -243,9 +245,7 @@ impl<const N: usize> Recent<N> {
         pack::put(out, self.rows.len() as u64);
         pack::put(out, newest.into());
         for &(name, at_s, times) in &self.rows {
-            pack::put(out, name.into());
-            pack::put(out, (newest - at_s).into());
-            pack::put(out, times.into());
+            pack::put_all(out, [name.into(), (newest - at_s).into(), times.into()]);
         }
     }
 
@@ -306,9 +306,7 @@ impl Split {
     pub fn pack(&self, out: &mut Vec<u8>) {
         pack::put(out, self.rows.len() as u64);
         for (name, [shown, acted]) in &self.rows {
-            for n in [u32::from(*name), *shown, *acted] {
-                pack::put(out, n.into());
-            }
+            pack::put_all(out, [(*name).into(), (*shown).into(), (*acted).into()]);
         }
     }
 

@@ -184,6 +184,7 @@ impl<T: Tally, const N: usize> Tiles<T, N> {
     /// Appends the packed form: per tier the count, the newest tile, then from new to old the distance and a mask of
     /// the sums that are not zero, and those sums.
     pub(crate) fn pack(&self, out: &mut Vec<u8>) {
+        const { assert!(N < 8, "a tile's numbers are packed in one go") };
         for tiles in &self.tiers {
             pack::put(out, tiles.len() as u64);
             let Some(newest) = tiles.last() else {
@@ -196,10 +197,9 @@ impl<T: Tally, const N: usize> Tiles<T, N> {
                 for (i, sum) in t.sums.iter().enumerate() {
                     mask |= u64::from(*sum != T::default()) << i;
                 }
-                pack::put(out, u64::from(after - t.at) << N | mask);
-                for sum in t.sums.iter().filter(|s| **s != T::default()) {
-                    pack::put(out, sum.pack());
-                }
+                let head = u64::from(after - t.at) << N | mask;
+                let sums = t.sums.iter().filter(|s| **s != T::default());
+                pack::put_all(out, std::iter::once(head).chain(sums.map(|s| s.pack())));
                 after = t.at;
             }
         }

@@ -230,8 +230,8 @@ impl Layout {
                 )
             })?;
         }
-        let keys = commit.requires.iter().map(|r| (&r.view, &r.key));
-        for (view, key) in keys.chain(commit.writes.iter().map(|w| (&w.view, &w.key))) {
+        let keys = commit.requires.iter().map(|r| (&r.view[..], &r.key));
+        for (view, key) in keys.chain(commit.writes.iter().map(|w| (&w.view[..], &w.key))) {
             see(self.slot_of(view, key)?, &|| {
                 format!("view \"{view}\" key \"{}\"", key.escape_ascii())
             })?;

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::borrow::Cow;
 use tokio::sync::watch;
 
 use crate::{Offset, PortResult, Summary};
@@ -9,8 +10,8 @@ use crate::{Offset, PortResult, Summary};
 /// One change to a view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// The view (keyspace) by name, `[a-z0-9._-]{1,64}`.
-    pub view: String,
+    /// The view (keyspace) by name, `[a-z0-9._-]{1,64}`; borrowed where it is a constant, as in a commit of thousands.
+    pub view: Cow<'static, str>,
     /// The key within the view.
     pub key: Bytes,
     /// The new value; `None` deletes.
@@ -67,7 +68,7 @@ pub struct Require {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxEntry {
     /// The outbox by name.
-    pub outbox: String,
+    pub outbox: Cow<'static, str>,
     /// What the work is about.
     pub key: Bytes,
     /// The work itself.
@@ -147,9 +148,8 @@ impl Commit {
     /// Appends work to an outbox.
     #[must_use]
     pub fn emit(mut self, outbox: &str, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
-        let outbox = outbox.to_owned();
         self.outbox.push(OutboxEntry {
-            outbox,
+            outbox: outbox.to_owned().into(),
             key: key.into(),
             value: value.into(),
         });
@@ -195,7 +195,7 @@ impl Commit {
         expires_ms: Option<i64>,
     ) -> Self {
         self.writes.push(Write {
-            view: view.to_owned(),
+            view: view.to_owned().into(),
             key: key.into(),
             value,
             expires_ms,

@@ -50,7 +50,7 @@ impl Order {
         let mut tail = Vec::with_capacity(3 * (last.len() + commit.outbox.len()));
         let mut index_of: HashMap<&str, usize> = HashMap::new();
         for (at, write) in commit.writes.iter().enumerate() {
-            if last.get(&(write.view.as_str(), &write.key[..])) != Some(&at) {
+            if last.get(&(&write.view, &write.key)) != Some(&at) {
                 continue;
             }
             let index = *index_of.entry(&write.view).or_insert_with(|| {

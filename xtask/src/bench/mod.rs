@@ -56,6 +56,7 @@ const GROUPS: &[Group] = &[
         "readers' events: durable, folded, published",
         events::measure,
     ),
+    ("stack", "the same on real Kafka and Redis", events::stack),
     (
         "recount",
         "10,000,000 events, counted again by DuckDB",

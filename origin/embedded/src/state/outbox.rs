@@ -3,6 +3,7 @@
 //! Rows live in `meta` under `outbox NUL name NUL id`; the next id is a counter row written in the
 //! same batch, so ids are never reused, not even after the outbox ran empty.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -27,7 +28,7 @@ impl Outboxes {
         entries: Vec<OutboxEntry>,
         batch: &mut OwnedWriteBatch,
     ) -> PortResult<Vec<String>> {
-        let mut next_ids: HashMap<String, u64> = HashMap::new();
+        let mut next_ids: HashMap<Cow<'static, str>, u64> = HashMap::new();
         for OutboxEntry { outbox, key, value } in entries {
             let id = match next_ids.get(&outbox) {
                 Some(id) => *id,
@@ -50,7 +51,7 @@ impl Outboxes {
                 next.to_be_bytes(),
             );
         }
-        Ok(next_ids.into_keys().collect())
+        Ok(next_ids.into_keys().map(Cow::into_owned).collect())
     }
 
     pub fn wake(&self, touched: &[String]) {

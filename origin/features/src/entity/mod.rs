@@ -29,10 +29,15 @@ pub(crate) trait Stored: Sized + Default {
     fn pack(&self, out: &mut Vec<u8>);
     fn unpack(bytes: &mut &[u8]) -> Result<Self, Damaged>;
 
+    /// Appends the stored form.
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.push(Self::VERSION);
+        self.pack(out);
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
-        out.push(Self::VERSION);
-        self.pack(&mut out);
+        self.encode_into(&mut out);
         out
     }
 

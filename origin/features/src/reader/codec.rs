@@ -14,6 +14,8 @@ const TASTE_ALONE: u8 = 1;
 const WHAT: &str = "reader state";
 /// A stored state is never larger; more is damage.
 const BYTES_MAX: usize = 16 << 10;
+/// Two bytes of LEB128.
+const TASTE_BYTES_MAX: usize = (1 << 14) - 1;
 
 macro_rules! config {
     () => {
@@ -27,15 +29,26 @@ impl ReaderState {
     /// The state store's value.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        // Writing plain integers into memory does not fail; an empty value is refused when read.
-        let taste = config::serialize(&self.taste, config!()).unwrap_or_default();
-        let mut out = Vec::with_capacity(taste.len() + 256);
-        out.push(VERSION);
-        pack::put(&mut out, taste.len() as u64);
-        out.extend_from_slice(&taste);
-        pack::put(&mut out, self.version);
-        self.activity.pack(&mut out);
+        let mut out = Vec::with_capacity(1024);
+        self.encode_into(&mut out);
         out
+    }
+
+    /// Appends [`Self::encode`].
+    pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        // The length goes before what it measures, in the two bytes that any length of a taste fits.
+        let length_at = out.len();
+        out.extend_from_slice(&[0x80, 0]);
+        let written = config::serialize_into(&mut *out, &self.taste, config!());
+        let length = out.len() - length_at - 2;
+        // Writing plain integers into memory does not fail; half a taste is refused when read.
+        if written.is_ok() && length <= TASTE_BYTES_MAX {
+            out[length_at] = length as u8 | 0x80;
+            out[length_at + 1] = (length >> 7) as u8;
+        }
+        pack::put(out, self.version);
+        self.activity.pack(out);
     }
 
     /// Reads what [`Self::encode`] wrote.

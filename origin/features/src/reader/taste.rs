@@ -96,6 +96,9 @@ pub(crate) struct Effect {
     pub ignored: bool,
     /// Tenths of the item's video that the reader reached for the first time, as bits.
     pub reached: u16,
+    /// The profile says something else now, or is to be kept for another day. What was only shown or clicked changes
+    /// counters that are handed on with the next of these.
+    pub told: bool,
 }
 
 impl Taste {
@@ -123,10 +126,16 @@ impl Taste {
         }
         self.closed = None;
         self.consent = self.consent.max(CONSENT);
-        self.heard_day = self.heard_day.max(e.received.minute().0 / 1440);
+        let day = e.received.minute().0 / 1440;
+        let first_of_day = day > self.heard_day;
+        self.heard_day = self.heard_day.max(day);
         self.meet(e.at.minute());
         self.count(e);
-        self.profile_event(e, item)
+        let effect = self.profile_event(e, item);
+        Effect {
+            told: effect.told || first_of_day,
+            ..effect
+        }
     }
 
     /// Whether the event is from before the reader left, or the reader has not come back.
@@ -242,6 +251,7 @@ impl Taste {
             _ => return effect,
         }
         self.as_of_min = self.as_of_min.max(at.0);
+        effect.told = true;
         effect
     }
 

@@ -237,7 +237,7 @@ impl StateStore for MemoryState {
                 .insert((p.consumer, p.topic, p.partition), p.next);
         }
         for w in commit.writes {
-            let view = kept.views.entry(w.view).or_default();
+            let view = kept.views.entry(w.view.into_owned()).or_default();
             match w.value {
                 Some(v) => view.insert(w.key, (v, w.expires_ms)),
                 None => view.remove(&w.key),
@@ -250,7 +250,7 @@ impl StateStore for MemoryState {
                 key: o.key,
                 value: o.value,
             };
-            kept.outbox.push((o.outbox, record));
+            kept.outbox.push((o.outbox.into_owned(), record));
         }
         self.changed.send_modify(|n| *n += 1);
         Ok(())

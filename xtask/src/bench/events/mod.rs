@@ -6,6 +6,7 @@
 //! ```
 //! The load runs on the same cores. Rates are events acknowledged after their sync, never events sent.
 
+mod fresh;
 mod origin;
 mod recount;
 mod soak;
@@ -18,8 +19,11 @@ use std::net::SocketAddr;
 use super::programs;
 use super::{Figure, Must};
 use crate::progress::Step;
+use crate::up::Part;
+use crate::up::stack::Stack;
 use crate::workspace::Workspace;
 use origin::Origin;
+use soak::Soak;
 
 pub use recount::measure as recount;
 pub use soak::measure as soak;
@@ -117,9 +121,33 @@ impl Told {
 pub fn measure(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
     programs::build(workspace, step)?;
     let mut figures = collector(workspace)?;
-    figures.extend(soak::path(workspace, soak::SHORT_S)?);
+    figures.extend(fresh::measure(workspace)?);
+    figures.extend(Soak::SHORT.run(workspace)?);
     figures.extend(memory(workspace)?);
     Ok(figures)
+}
+
+/// The whole path on a real broker and a real Redis, beside the load on the same cores.
+pub fn stack(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
+    programs::build(workspace, step)?;
+    let folder = workspace.output("bench-events").join("servers");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let servers = Stack::start(workspace, &[Part::Kafka, Part::Redis].into(), &folder)?;
+    let log = format!("event_log = \"{}\"", servers.event_log());
+    let state = format!("state_store = \"{}\"", servers.state_store());
+    let path = Soak {
+        what: "the whole path on Kafka and Redis",
+        name: "stack",
+        rate: 30_000.0,
+        seconds: 60.0,
+        head: &[&log, &state],
+    };
+    let figures = path.run(workspace);
+    drop(servers);
+    fs::remove_dir_all(&folder)?;
+    figures
 }
 
 /// As fast as it goes, at a rate, and what the disk could do at best.

@@ -12,7 +12,7 @@ use crate::bench::process;
 use crate::bench::programs::program;
 use crate::up::http::send;
 use crate::up::program::Program;
-use crate::up::secrets;
+use crate::up::secrets::{self, ADMIN_TOKEN};
 use crate::workspace::Workspace;
 
 /// Metrics that a role keeps as plain numbers are taken over this often, and a little.
@@ -24,6 +24,8 @@ pub struct Origin {
     /// Of the collector and the operators' routes.
     pub address: SocketAddr,
     pub folder: PathBuf,
+    /// Of an editor who may do everything.
+    pub token: String,
 }
 
 impl Origin {
@@ -71,7 +73,9 @@ impl Origin {
         }
         let mut program = Program::start("the origin", command, folder.join("origin.log"))?;
         let address = program.address("origin")?;
+        let token = variables.get(ADMIN_TOKEN).cloned();
         Ok(Self {
+            token: token.context("no editor's token among the secrets")?,
             program,
             address,
             folder,

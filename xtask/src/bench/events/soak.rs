@@ -15,9 +15,8 @@ use crate::progress::Step;
 use crate::workspace::Workspace;
 
 /// Of a complete run of the benchmarks.
-pub const SHORT_S: f64 = 60.0;
+const SHORT_S: f64 = 60.0;
 const LONG_S: f64 = 600.0;
-const RATE_S: f64 = 50_000.0;
 /// Behind by less than this many seconds of events is a commit's cadence, not a lag.
 const LAG_S_MAX: f64 = 5.0;
 /// What memory may grow by from the middle of a run to its end: caches still filling.
@@ -26,10 +25,39 @@ const LOOK: Duration = Duration::from_secs(2);
 /// By then what was acknowledged is folded, or it never will be.
 const DRAIN_MAX: Duration = Duration::from_secs(300);
 
+/// A run of the whole path: collector, log, features and publisher in one process.
+pub struct Soak<'a> {
+    /// As figures name it.
+    pub what: &'a str,
+    /// Its folder's name.
+    pub name: &'a str,
+    /// Events a second.
+    pub rate: f64,
+    /// How long.
+    pub seconds: f64,
+    /// First lines of the configuration.
+    pub head: &'a [&'a str],
+}
+
+impl Soak<'_> {
+    /// On embedded stores.
+    pub const SHORT: Self = Soak {
+        what: "the whole path in one process",
+        name: "path",
+        rate: 50_000.0,
+        seconds: SHORT_S,
+        head: &[],
+    };
+}
+
 /// Ten minutes of it.
 pub fn measure(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
     programs::build(workspace, step)?;
-    path(workspace, LONG_S)
+    let long = Soak {
+        seconds: LONG_S,
+        ..Soak::SHORT
+    };
+    long.run(workspace)
 }
 
 /// What was seen of the origin while the load ran.
@@ -38,95 +66,95 @@ struct Sample {
     resident_mb: f64,
 }
 
-/// `seconds` of events through collector, log, features and publisher.
-pub fn path(workspace: &Workspace, seconds: f64) -> Result<Vec<Figure>> {
-    let mut origin = Origin::start(workspace, "path", None, &[])?;
-    let load = Load {
-        rate: RATE_S,
-        seconds,
-        ..Load::default()
-    };
-    let over = AtomicBool::new(false);
-    let to = origin.address;
-    let (told, samples) = thread::scope(|scope| {
-        let loading = scope.spawn(|| {
-            let told = load.run(workspace, to);
-            over.store(true, Ordering::Release);
-            told
-        });
-        let samples = watch(&origin, &over);
-        let told = loading.join().ok().context("the load ended early")?;
-        anyhow::Ok((told?, samples?))
-    })?;
-    origin.program.must_run()?;
-    let drain_s = drain(&origin)?;
-    let (acknowledged, rate) = (told.number("acknowledged")?, told.number("rate")?);
-    let folded = origin.settled("features_events_total")?;
-    let cpu_us = origin.cpu_s()? * 1e6 / acknowledged;
-    let disk = origin.metric("embedded_disk_bytes")?;
-    let half = samples.len() / 2;
-    let highest = |part: &[Sample]| part.iter().map(|s| s.resident_mb).fold(0.0, f64::max);
-    let (middle_mb, end_mb) = (highest(&samples[..half]), highest(&samples[half..]));
-    let lag = samples[half..].iter().map(|s| s.lag).fold(0.0, f64::max);
-    let folder = origin.folder.clone();
-    drop(origin);
-    fs::remove_dir_all(&folder)?;
-    Ok(vec![
-        Figure::new(
-            format!("the whole path in one process at 50,000 events/s for {seconds:.0} s: reached"),
-            rate,
-            "1/s",
-            Must::AtLeast(RATE_S * 0.98),
-        ),
-        Figure::new(
-            "the same: ack p99",
-            told.number("p99_ms")?,
-            "ms",
-            Must::Nothing,
-        ),
-        Figure::new(
-            "the same: events acknowledged and not folded at the end",
-            acknowledged - folded,
-            "",
-            Must::AtMost(0.0),
-        ),
-        Figure::new(
-            "the same: lag of the folds in the second half, at most",
-            lag / RATE_S,
-            "s",
-            Must::AtMost(LAG_S_MAX),
-        ),
-        Figure::new(
-            "the same: folded after the last event by",
-            drain_s,
-            "s",
-            Must::Nothing,
-        ),
-        Figure::new(
-            "the same: CPU of the origin an event",
-            cpu_us,
-            "µs",
-            Must::Nothing,
-        ),
-        Figure::new(
-            "the same: memory in the second half over the first",
-            end_mb / middle_mb,
-            "×",
-            Must::AtMost(GROWTH_MAX),
-        ),
-        Figure::new(
-            "the same: memory at its highest",
-            end_mb.max(middle_mb),
-            "MB",
-            Must::Nothing,
-        ),
-        Figure::new(
-            "the same: disk an event",
-            disk / acknowledged,
-            "B",
-            Must::Nothing,
-        ),
-    ])
+impl Soak<'_> {
+    pub fn run(&self, workspace: &Workspace) -> Result<Vec<Figure>> {
+        let mut origin = Origin::start(workspace, self.name, None, self.head)?;
+        let load = Load {
+            rate: self.rate,
+            seconds: self.seconds,
+            ..Load::default()
+        };
+        let over = AtomicBool::new(false);
+        let to = origin.address;
+        let (told, samples) = thread::scope(|scope| {
+            let loading = scope.spawn(|| {
+                let told = load.run(workspace, to);
+                over.store(true, Ordering::Release);
+                told
+            });
+            let samples = watch(&origin, &over);
+            let told = loading.join().ok().context("the load ended early")?;
+            anyhow::Ok((told?, samples?))
+        })?;
+        origin.program.must_run()?;
+        let drain_s = drain(&origin)?;
+        let (acknowledged, rate) = (told.number("acknowledged")?, told.number("rate")?);
+        let folded = origin.settled("features_events_total")?;
+        let cpu_us = origin.cpu_s()? * 1e6 / acknowledged;
+        let disk = origin.metric("embedded_disk_bytes")?;
+        let half = samples.len() / 2;
+        let highest = |part: &[Sample]| part.iter().map(|s| s.resident_mb).fold(0.0, f64::max);
+        let (middle_mb, end_mb) = (highest(&samples[..half]), highest(&samples[half..]));
+        let lag = samples[half..].iter().map(|s| s.lag).fold(0.0, f64::max);
+        let folder = origin.folder.clone();
+        drop(origin);
+        fs::remove_dir_all(&folder)?;
+        let same = |what: &str, value, unit, must| {
+            Figure::new(format!("the same: {what}"), value, unit, must)
+        };
+        let mut figures = vec![
+            Figure::new(
+                format!(
+                    "{} at {:.0} events/s for {:.0} s: reached",
+                    self.what, self.rate, self.seconds
+                ),
+                rate,
+                "1/s",
+                Must::AtLeast(self.rate * 0.98),
+            ),
+            same("ack p99", told.number("p99_ms")?, "ms", Must::Nothing),
+            same(
+                "events acknowledged and not folded at the end",
+                acknowledged - folded,
+                "",
+                Must::AtMost(0.0),
+            ),
+            same(
+                "lag of the folds in the second half, at most",
+                lag / self.rate,
+                "s",
+                Must::AtMost(LAG_S_MAX),
+            ),
+            same(
+                "folded after the last event by",
+                drain_s,
+                "s",
+                Must::Nothing,
+            ),
+            same("CPU of the origin an event", cpu_us, "µs", Must::Nothing),
+            same(
+                "memory in the second half over the first",
+                end_mb / middle_mb,
+                "×",
+                Must::AtMost(GROWTH_MAX),
+            ),
+            same(
+                "memory at its highest",
+                end_mb.max(middle_mb),
+                "MB",
+                Must::Nothing,
+            ),
+        ];
+        if disk > 0.0 {
+            figures.push(same(
+                "disk an event",
+                disk / acknowledged,
+                "B",
+                Must::Nothing,
+            ));
+        }
+        Ok(figures)
+    }
 }
 
 fn watch(origin: &Origin, over: &AtomicBool) -> Result<Vec<Sample>> {
