@@ -6,6 +6,7 @@ use mediaflow_ports::EventLog;
 use mediaflow_shared::event::EventType;
 use mediaflow_shared::id::ContentId;
 use mediaflow_test_servers::kafka::Kafka;
+use mediaflow_test_servers::redis::{Redis, present};
 use mediaflow_tests::{EDITOR, Origin, Reader, Setup, TOKEN, content_id, event, stories, until};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -145,4 +146,73 @@ async fn a_broker_that_is_not_there_is_named_at_start() {
     let out = setup.command(dir.path()).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(said.contains("`replicas` is none of replication"), "{said}");
+}
+
+/// The sum of a family in a process's metrics.
+async fn metric(origin: &Origin, family: &str) -> u64 {
+    let metrics = reqwest::get(format!("{}/metrics", origin.url))
+        .await
+        .unwrap();
+    let text = metrics.text().await.unwrap();
+    let value = |l: &str| {
+        let rest = l.strip_prefix(family)?;
+        let ours = rest.starts_with(' ') || rest.starts_with('{');
+        ours.then(|| rest.rsplit(' ').next()?.parse::<u64>().ok())?
+    };
+    text.lines().filter_map(value).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_share_the_making_of_articles_and_do_none_twice() {
+    let Some((kafka, redis)) =
+        Kafka::shared("two_processes_share_the_making_of_articles_and_do_none_twice")
+            .filter(|_| present("two_processes_share_the_making_of_articles_and_do_none_twice"))
+            .map(|kafka| (kafka, Redis::start(&[])))
+    else {
+        return;
+    };
+    let setup = |roles: &str| {
+        let log = format!(
+            "event_log = \"kafka://{}/shared?session_ms=6000\"",
+            kafka.brokers()
+        );
+        let state = format!("state_store = \"{}\"", redis.uri(""));
+        Setup::roles(roles).head(&format!("{log}\n{state}"))
+    };
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let one = setup("ingest,enrich,admin").start(one.path());
+    let mut two = setup("enrich,admin").start(two.path());
+    let shared = |a: u64, b: u64| (a, b) == (2, 2);
+    until("both have a seat", Duration::from_secs(60), || async {
+        let family = "mediaflow_enrich_partitions";
+        let (a, b) = (metric(&one, family).await, metric(&two, family).await);
+        shared(a, b).then_some(())
+    })
+    .await;
+    let handled = "mediaflow_enrich_items_total";
+    let both = async |n: u64| {
+        until("all articles", Duration::from_secs(60), || async {
+            let (a, b) = (metric(&one, handled).await, metric(&two, handled).await);
+            (a + b >= n).then_some((a, b))
+        })
+        .await
+    };
+    let before = both(0).await;
+    one.import(&stories("s", 120)).await;
+    both(before.0 + before.1 + 120).await;
+    // What was done twice would be counted twice, if later.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let (a, b) = both(120).await;
+    assert!(a > 0 && b > 0, "{a} {b}");
+    assert_eq!(a + b, before.0 + before.1 + 120, "{a} and {b}");
+
+    // One that goes leaves its share to the other.
+    two.kill();
+    one.import(&stories("t", 40)).await;
+    until("the other's share", Duration::from_secs(60), || async {
+        let all = metric(&one, "mediaflow_enrich_partitions").await == 4;
+        let (made, share) = (metric(&one, handled).await, a + 40);
+        (all && made >= share).then_some(())
+    })
+    .await;
 }

@@ -1,11 +1,13 @@
 //! The service: reads `content.raw`, commits articles, outbox and position together, and moves the
 //! outbox to `content.enriched`.
 //!
-//! A crash between the commit and the move repeats the move: `content.enriched` may hold a version
-//! twice, and its readers go by content id and time of change. The view `content` never does.
+//! Processes share the partitions of `content.raw` by the log's groups; whoever has the first one moves the outbox.
+//! While a partition changes hands two may work on it: the position decides whose commit counts, and the other reads
+//! it again. Two that move the outbox, like a crash between the commit and the move, repeat the move: `content.enriched`
+//! may hold a version twice, and its readers go by content id and time of change. The view `content` never does.
 
 use bytes::Bytes;
-use mediaflow_http::metrics::IntCounter;
+use mediaflow_http::metrics::{IntCounter, IntGauge};
 use mediaflow_http::{Metrics, serve};
 use mediaflow_ports::{
     Commit, EventLog, PortError, PortErrorKind, Record, StateStore, StoredRecord, partition_of,
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::decide::{Decision, decide};
-use crate::limits::{BATCH_BYTES, BATCH_RECORDS, RELAY_BATCH, RETRY_MS};
+use crate::limits::{BATCH_BYTES, BATCH_RECORDS, LOOK_EVERY, RELAY_BATCH, RETRY_MS};
 use crate::normalize::Normalizer;
 
 /// Name under which the position in `content.raw` is kept.
@@ -52,10 +54,16 @@ struct Service {
     written: IntCounter,
     kept: IntCounter,
     unreadable: IntCounter,
+    partitions: IntGauge,
 }
 
-/// Runs until `shutdown` turns true. One worker per partition of `content.raw`, one for the outbox.
-/// Refusals that may pass are retried; both topics must exist.
+/// The partition whose owner moves the outbox.
+const RELAYING: u32 = 0;
+
+type Workers = JoinSet<Result<(), PortError>>;
+
+/// Runs until `shutdown` turns true. One worker for each partition of `content.raw` that is this process's, and one for
+/// the outbox. Refusals that may pass are retried; both topics must exist.
 ///
 /// # Errors
 /// [`EnrichError`] when a log or store refuses for good.
@@ -78,21 +86,86 @@ pub async fn run(
         written: family.with_label_values(&["written"]),
         kept: family.with_label_values(&["kept"]),
         unreadable: family.with_label_values(&["unreadable"]),
+        partitions: metrics
+            .gauge(
+                "enrich_partitions",
+                "Partitions of raw content that this process makes articles of.",
+                &[],
+            )
+            .with_label_values::<&str>(&[]),
     });
-    let mut workers: JoinSet<Result<(), PortError>> = JoinSet::new();
-    for partition in 0..service.log.partitions(TOPIC_RAW).await? {
-        let (service, stop) = (service.clone(), shutdown.clone());
-        workers.spawn(async move { service.follow(partition, stop).await });
+    share(&service, shutdown).await
+}
+
+/// Works on the partitions that are this process's, as they change, until `shutdown`.
+async fn share(
+    service: &Arc<Service>,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), EnrichError> {
+    let seat = loop {
+        match service.log.join(CONSUMER, TOPIC_RAW).await {
+            Err(e) if may_pass(&e) => pause(&e, &mut shutdown).await,
+            other => break other?,
+        }
+        if *shutdown.borrow() {
+            return Ok(());
+        }
+    };
+    let mut assigned = seat.assigned();
+    let mut workers = Workers::new();
+    let mut stops: BTreeMap<u32, watch::Sender<bool>> = BTreeMap::new();
+    loop {
+        let ours = assigned.borrow_and_update().clone();
+        stops.retain(|p, stop| {
+            let keep = ours.contains(p);
+            if !keep {
+                stop.send_replace(true);
+            }
+            keep
+        });
+        for p in ours.iter() {
+            let start = || service.start(*p, &mut workers);
+            stops.entry(*p).or_insert_with(start);
+        }
+        service.partitions.set(stops.len() as i64);
+        let seated = tokio::select! {
+            changed = assigned.changed() => changed.is_ok(),
+            () = serve::stopped(&mut shutdown) => false,
+            Some(done) = workers.join_next() => {
+                ended(done)?;
+                true
+            }
+        };
+        if !seated {
+            break;
+        }
     }
-    let relay = service.clone();
-    workers.spawn(async move { relay.relay(shutdown).await });
-    while let Some(ended) = workers.join_next().await {
-        ended.map_err(|e| EnrichError::Worker(e.to_string()))??;
+    for stop in stops.values() {
+        stop.send_replace(true);
+    }
+    while let Some(done) = workers.join_next().await {
+        ended(done)?;
     }
     Ok(())
 }
 
+fn ended(done: Result<Result<(), PortError>, tokio::task::JoinError>) -> Result<(), EnrichError> {
+    Ok(done.map_err(|e| EnrichError::Worker(e.to_string()))??)
+}
+
 impl Service {
+    /// Starts what a partition needs; it ends when the answer is told so.
+    fn start(self: &Arc<Self>, partition: u32, workers: &mut Workers) -> watch::Sender<bool> {
+        let (stop, stopped) = watch::channel(false);
+        if partition == RELAYING {
+            let (service, stopped) = (self.clone(), stopped.clone());
+            workers.spawn(async move { service.relay(stopped).await });
+        }
+        let service = self.clone();
+        workers.spawn(async move { service.follow(partition, stopped).await });
+        stop
+    }
+
     async fn follow(
         &self,
         partition: u32,
@@ -248,9 +321,10 @@ async fn pause(e: &PortError, stop: &mut watch::Receiver<bool>) {
     serve::sleep_unless_stopped(stop, Duration::from_millis(RETRY_MS)).await;
 }
 
-/// Until there is news, or the end.
+/// Until there is news, or the end, or for a while: a store that was emptied has a position again, and no news.
 async fn wait(news: &mut watch::Receiver<u64>, stop: &mut watch::Receiver<bool>) {
     tokio::select! {
+        () = tokio::time::sleep(LOOK_EVERY) => {}
         changed = news.changed() => {
             if changed.is_err() {
                 // The store is being closed: the stop signal follows.

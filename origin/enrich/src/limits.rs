@@ -1,5 +1,7 @@
 //! Every limit of this crate, with its reason.
 
+use std::time::Duration;
+
 /// Bytes of HTML read of one body. A long read of 20,000 words is 200 KB; the rest is cut.
 pub const HTML_BYTES_MAX: usize = 1 << 20;
 
@@ -50,6 +52,9 @@ pub const BATCH_BYTES: usize = 8 << 20;
 
 /// Outbox entries moved to the log at once.
 pub const RELAY_BATCH: usize = 500;
+
+/// How often it is looked whether the position is still where it was: a store may be emptied under us.
+pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Pause after a store refused.
 pub const RETRY_MS: u64 = 500;

@@ -1,10 +1,12 @@
 //! Served records by feed id, so that a feed can be served again.
 //!
-//! Follows the topic `served`; position and records are committed together. Records leave after
-//! [`KEEP_MS`], as do the archived fronts and rules they name.
+//! Follows the topic `served`; position and records are committed together. Processes share its partitions by the log's
+//! groups; where two work on one while it changes hands, the position decides whose commit counts, and both write the
+//! same. Records leave after [`KEEP_MS`], as do the archived fronts and rules they name.
 
-use mediaflow_ports::{Commit, EventLog, PortError, StateStore};
+use mediaflow_ports::{Commit, EventLog, PortError, PortErrorKind, StateStore};
 use mediaflow_shared::served::Served;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,8 +27,19 @@ pub async fn run(
     state: Arc<dyn StateStore>,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    let mut seat = None;
     loop {
-        let pause = match pass(&*log, &*state).await {
+        let passed = match &seat {
+            None => log.join(CONSUMER, TOPIC).await.map(|joined| {
+                seat = Some(joined);
+                true
+            }),
+            Some(seat) => {
+                let ours = seat.assigned().borrow().clone();
+                pass(&*log, &*state, &ours).await
+            }
+        };
+        let pause = match passed {
             Ok(true) => Duration::ZERO,
             Ok(false) => Duration::from_millis(200),
             Err(e) => {
@@ -46,10 +59,14 @@ pub async fn run(
     }
 }
 
-/// One batch of every partition; whether there was anything.
-async fn pass(log: &dyn EventLog, state: &dyn StateStore) -> Result<bool, PortError> {
+/// One batch of every partition of ours; whether there was anything.
+async fn pass(
+    log: &dyn EventLog,
+    state: &dyn StateStore,
+    ours: &BTreeSet<u32>,
+) -> Result<bool, PortError> {
     let mut any = false;
-    for partition in 0..log.partitions(TOPIC).await? {
+    for &partition in ours {
         let from = state.progress(CONSUMER, TOPIC, partition).await?;
         let records = log
             .read(TOPIC, partition, from, BATCH_RECORDS, BATCH_BYTES)
@@ -64,7 +81,11 @@ async fn pass(log: &dyn EventLog, state: &dyn StateStore) -> Result<bool, PortEr
                 commit = commit.put_until(VIEW, served.feed_id, r.record.value.clone(), until);
             }
         }
-        state.commit(commit).await?;
+        match state.commit(commit).await {
+            // Whoever had the partition before us was still at it: the records are in.
+            Err(e) if e.kind() == PortErrorKind::Conflict => {}
+            other => other?,
+        }
     }
     Ok(any)
 }
