@@ -73,6 +73,31 @@ async fn a_cluster_of_three_conforms() {
     );
 }
 
+#[tokio::test]
+async fn while_a_node_of_a_cluster_is_away_a_commit_may_work_later() {
+    if !present("while_a_node_of_a_cluster_is_away_a_commit_may_work_later") {
+        return;
+    }
+    let mut cluster = RedisCluster::start();
+    let state = open(&cluster.uri(""), Layout::new(4)).await;
+    let write = || state.commit(Commit::new().put("away", "key", "value"));
+    write().await.unwrap();
+    let holds = |node: &&mut Redis| node.cli(&["dbsize"]).trim() != "0";
+    let node = cluster.nodes.iter_mut().find(holds).unwrap();
+    node.kill();
+    // Until the others agree that it is gone, they only say that the slot is its.
+    let away = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < away {
+        let error = write().await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
+    }
+    node.restart();
+    let back = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = write().await {
+        assert!(error.is_retryable() && Instant::now() < back, "{error}");
+    }
+}
+
 /// Between client and server; swallows the next answer and cuts the connection when told to.
 struct Proxy {
     port: u16,
