@@ -319,6 +319,8 @@ impl EventLog for Spool {
         records: Vec<Record>,
     ) -> PortResult<Vec<Offset>> {
         let mut tried = false;
+        // Until it is parked, too: a search for suspects must know all of them.
+        let unsettled = Outstanding::one(&self.outstanding);
         // Counted before looking: either draining waits for this append, or this append sees that it must queue.
         let under_way = Outstanding::one(&self.outstanding);
         if !self.spooling.load(Ordering::SeqCst) {
@@ -339,7 +341,7 @@ impl EventLog for Spool {
             }
             tried = true;
         } else {
-            drop(under_way);
+            drop((under_way, unsettled));
         }
         let _with_others = self.gate.read().await;
         if !tried && !self.spooling.load(Ordering::SeqCst) {

@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Spool;
-use crate::limits::{SPOOL_BATCH_BYTES, SPOOL_BATCH_RECORDS, SPOOL_CLOCK_MARGIN_MS};
+use crate::limits::{
+    SPOOL_BATCH_BYTES, SPOOL_BATCH_RECORDS, SPOOL_CLOCK_MARGIN_MS, SPOOL_PAUSE_MIN,
+};
 
 /// Topic of the disk with what waits.
 pub(super) const SPOOL: &str = "spool";
@@ -106,12 +108,18 @@ impl Spool {
     /// Searches the log for suspects, from the time they were spooled on.
     pub(super) async fn find_suspects(&self) -> PortResult<()> {
         let suspects = self.backlog().suspects.clone();
+        if !suspects.is_empty() {
+            // A log may know an end for a moment before it asks again: what came last must lie before the next one.
+            tokio::time::sleep(SPOOL_PAUSE_MIN).await;
+        }
         for ((topic, partition), (marks, since_ms)) in suspects {
+            // A reader who is at the end that its process knows of hears nothing of what was appended and never answered.
+            let end = self.log.end(&topic, partition).await?;
             let mut from = self
                 .log
                 .first_since(&topic, partition, since_ms - SPOOL_CLOCK_MARGIN_MS)
                 .await?;
-            loop {
+            while from < end {
                 let part = self
                     .log
                     .read(

@@ -20,11 +20,19 @@ enum Mood {
 struct Moody {
     log: Arc<MemoryLog>,
     mood: Mutex<Mood>,
+    /// Ends as somebody was told them: reads hear of nothing beyond, as a process's do of a log on other machines.
+    told: Mutex<HashMap<(String, u32), Offset>>,
 }
 
 impl Moody {
     fn set(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    fn tell(&self, topic: &str, p: u32, end: Offset) {
+        let mut told = self.told.lock().unwrap();
+        let known = told.entry((topic.to_owned(), p)).or_default();
+        *known = end.max(*known);
     }
 
     fn refused(kind: PortErrorKind) -> PortError {
@@ -47,7 +55,7 @@ impl EventLog for Moody {
 
     async fn append(&self, topic: &str, p: u32, records: Vec<Record>) -> PortResult<Vec<Offset>> {
         let mood = *self.mood.lock().unwrap();
-        match mood {
+        let appended = match mood {
             Mood::Down => Err(Self::refused(PortErrorKind::Unavailable)),
             Mood::Full => Err(Self::refused(PortErrorKind::Full)),
             Mood::Well => self.log.append(topic, p, records).await,
@@ -59,7 +67,11 @@ impl EventLog for Moody {
                 tokio::time::sleep(Duration::from_millis(150)).await;
                 self.log.append(topic, p, records).await
             }
+        };
+        if let Some(last) = appended.as_ref().ok().and_then(|offsets| offsets.last()) {
+            self.tell(topic, p, last + 1);
         }
+        appended
     }
 
     async fn read(
@@ -71,7 +83,15 @@ impl EventLog for Moody {
         b: usize,
     ) -> PortResult<Vec<StoredRecord>> {
         self.away()?;
-        self.log.read(t, p, from, n, b).await
+        let end = self.told.lock().unwrap().get(&(t.to_owned(), p)).copied();
+        let mut found = self.log.read(t, p, from, n, b).await?;
+        found.retain(|r| r.offset < end.unwrap_or(0));
+        Ok(found)
+    }
+
+    async fn first_since(&self, t: &str, p: u32, since_ms: i64) -> PortResult<Offset> {
+        self.away()?;
+        self.log.first_since(t, p, since_ms).await
     }
 
     async fn begin(&self, topic: &str, p: u32) -> PortResult<Offset> {
@@ -81,7 +101,9 @@ impl EventLog for Moody {
 
     async fn end(&self, topic: &str, p: u32) -> PortResult<Offset> {
         self.away()?;
-        self.log.end(topic, p).await
+        let end = self.log.end(topic, p).await?;
+        self.tell(topic, p, end);
+        Ok(end)
     }
 
     async fn partitions(&self, topic: &str) -> PortResult<u32> {
@@ -114,6 +136,7 @@ impl Bench {
         let log = Arc::new(Moody {
             log: stores.log.clone(),
             mood: Mutex::new(Mood::Well),
+            told: Mutex::default(),
         });
         let disk = Arc::new(MemoryLog::new(Arc::new(ManualClock::at(NOW_MS)), &[]));
         Self { stores, log, disk }
