@@ -100,7 +100,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_over_ten_kills() {
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(20 + mix(round) % 300)).await;
+        tokio::time::sleep(Duration::from_millis(120 + mix(round) % 300)).await;
         origin.kill();
         for s in senders {
             s.await.unwrap();
