@@ -21,7 +21,7 @@ const BATCH: u64 = 20;
 const BATCH_LARGE: u64 = 200;
 const KINDS: [EventType; 4] = [
     EventType::Click,
-    EventType::View,
+    EventType::Read,
     EventType::Impression,
     EventType::Share,
 ];

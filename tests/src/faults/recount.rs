@@ -212,11 +212,11 @@ pub async fn recount(told: &BTreeSet<String>, stores: Stores<'_>) -> Result<Diff
     if let Some(blobs) = stores.blobs {
         for (reader, blob) in profiles {
             let published = blobs.get(&format!("u/{reader}")).await?;
-            let published = published.map(|p| decode(&p.value)).transpose()?;
-            let should = Some(decode(&blob)?);
+            let published = published.map(|p| said(&p.value)).transpose()?;
+            let should = Some(said(&blob)?);
             let what = || {
-                let habits = |p: &Option<Profile>| p.as_ref().map(|p| p.habits);
-                let (should, is) = (habits(&should), habits(&published));
+                let reads = |p: &Option<Profile>| p.as_ref().map(|p| (p.as_of, p.reads));
+                let (should, is) = (reads(&should), reads(&published));
                 format!("profile {reader} as a replay has it ({should:?}, {is:?})")
             };
             found.count(what, 1, (published == should).into());
@@ -256,6 +256,15 @@ async fn kept(
     Ok((items, brand))
 }
 
+/// What a published profile was told of. Habits travel with the next event that tells something, whichever commit it is in.
+fn said(blob: &[u8]) -> Result<Profile> {
+    let profile = decode(blob)?;
+    Ok(Profile {
+        habits: None,
+        ..profile
+    })
+}
+
 /// All features of an item, as of a moment that does not depend on when they are compared.
 fn features(item: &ItemState) -> Vec<Value> {
     let at = item.last_event().unwrap_or(Timestamp(0));
@@ -265,7 +274,7 @@ fn features(item: &ItemState) -> Vec<Value> {
 fn total(item: &ItemState, kind: EventType) -> u64 {
     let name = match kind {
         EventType::Click => "clicks_total",
-        EventType::View => "views_total",
+        EventType::Read => "reads_total",
         EventType::Impression => "impressions_total",
         _ => "shares_total",
     };
