@@ -3,18 +3,19 @@
 
 use bytes::Bytes;
 use mediaflow_embedded::Embedded;
-use mediaflow_features::declare::{Placement, VIEW_TOP, VIEWS, View, plans};
-use mediaflow_features::{CONSUMER, FeatureDeps, TOPIC_EVENTS, run};
+use mediaflow_features::declare::{Placement, VIEW_DEFINITIONS, VIEW_TOP, VIEWS, View, plans};
+use mediaflow_features::{CONSUMER, FeatureDeps, ReaderState, TOPIC_EVENTS, run};
 use mediaflow_ports::{Entry, EventLog, Layout, Record, StateStore, partition_of};
 use mediaflow_shared::event::{Event, EventType};
 use mediaflow_shared::id::{ContentId, Pseudonym};
+use mediaflow_shared::signals::VIEW_READER;
 use mediaflow_shared::time::Timestamp;
 use mediaflow_state_store_redis::{RedisConfig, RedisState};
 use mediaflow_test_servers::redis::{Redis, RedisCluster, present};
 use mediaflow_tests::{event, now_ms, until};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const PARTITIONS: u32 = 4;
@@ -122,8 +123,7 @@ impl Folding {
 
 type Dump = BTreeMap<&'static str, Vec<Entry>>;
 
-/// Every view of the folds, whole. What is written at start-up, such as the definitions, is none: after a flush it is
-/// missing until the next start.
+/// Every view of the folds, whole. What is written at start-up, such as the definitions, is none.
 async fn dump(state: &Arc<dyn StateStore>) -> Dump {
     let mut all = Dump::new();
     let folded = |view: &&View| view.placement != Placement::Global;
@@ -158,6 +158,13 @@ fn rows_in_order(sketch: &[u8]) -> Vec<u8> {
         .collect()
 }
 
+/// A reader without what was handed to the publisher when, which is a matter of commits.
+fn unpublished(reader: &[u8]) -> ReaderState {
+    let mut state = ReaderState::decode(reader).unwrap();
+    state.forget_published();
+    state
+}
+
 fn same(what: &str, ours: &Dump, replay: &Dump) {
     for (view, entries) in replay {
         assert_eq!(ours[view].len(), entries.len(), "{what}: entries of {view}");
@@ -165,6 +172,10 @@ fn same(what: &str, ours: &Dump, replay: &Dump) {
             if *view == VIEW_TOP {
                 let (ours, theirs) = (rows_in_order(&ours.value), rows_in_order(&theirs.value));
                 assert_eq!(ours, theirs, "{what}: {view}");
+            } else if *view == VIEW_READER {
+                let (mine, replayed) = (unpublished(&ours.value), unpublished(&theirs.value));
+                let (mine, replayed) = ((&ours.key, mine), (&theirs.key, replayed));
+                assert_eq!(mine, replayed, "{what}: {view}");
             } else {
                 assert_eq!(ours, theirs, "{what}: {view}");
             }
@@ -194,6 +205,65 @@ async fn a_flushed_redis_is_rebuilt_from_the_log() {
         &dump(&state).await,
         &evening.replayed().await,
     );
+}
+
+/// Nobody comes by: no event, hence no commit that would meet the loss.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_flushed_while_all_is_quiet_is_filled_again_within_seconds() {
+    if !present("a_redis_flushed_while_all_is_quiet_is_filled_again_within_seconds") {
+        return;
+    }
+    let server = Redis::start(&[]);
+    let evening = Evening::begin().await;
+    let state: Arc<dyn StateStore> = open(&server.uri("")).await;
+    let folding = evening.fold(state.clone()).await;
+    evening.append(0, 3_000).await;
+    evening.caught_up(&state).await;
+    let definitions = state
+        .scan(VIEW_DEFINITIONS, b"", None, 9_999)
+        .await
+        .unwrap();
+    assert!(!definitions.is_empty());
+    assert_eq!(server.cli(&["flushall"]).trim(), "OK");
+    let began = Instant::now();
+    evening.caught_up(&state).await;
+    until("the definitions", Duration::from_secs(10), || async {
+        let again = state
+            .scan(VIEW_DEFINITIONS, b"", None, 9_999)
+            .await
+            .unwrap();
+        (again == definitions).then_some(())
+    })
+    .await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    folding.stop().await;
+    let what = "flushed while quiet";
+    same(what, &dump(&state).await, &evening.replayed().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_does_not_hold_redis_up() {
+    if !present("a_commit_does_not_hold_redis_up") {
+        return;
+    }
+    let server = Redis::start(&[]);
+    let evening = Evening::begin().await;
+    evening.append(0, 20_000).await;
+    let state: Arc<dyn StateStore> = open(&server.uri("")).await;
+    let deps = FeatureDeps::new(evening.log(), state.clone())
+        .await
+        .unwrap();
+    let metrics = deps.metrics.clone();
+    let (stop, shutdown) = watch::channel(false);
+    let task = tokio::spawn(async move { run(deps, shutdown).await.unwrap() });
+    evening.caught_up(&state).await;
+    stop.send(true).unwrap();
+    task.await.unwrap();
+    let (events, commits) = (metrics.snapshot().events, metrics.snapshot().commits);
+    assert_eq!(events, 20_000);
+    let least = events / (state.commit_changes() as u64 / 2);
+    assert!(commits >= least, "{commits} commits, not {least}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
 //! Event time of a partition: how far it got, and which events are late.
 //!
-//! The watermark follows the newest event by [`LATE_MS`]: whoever is behind it is late, and counted all the same while
-//! it is within [`LATENESS_MS`]; later still, it enters no window. It depends on the events of the partition and their
-//! order in the log alone, so a replay draws the line at the same events.
+//! The watermark follows the newest event at a distance: whoever is behind it is late, and counted all the same while
+//! within the allowed lateness; later still, it enters no window. It depends on the events of the partition, their
+//! order in the log and the rule alone, so a replay draws the line at the same events.
 
 use mediaflow_shared::time::Timestamp;
 
@@ -21,6 +21,25 @@ pub(crate) enum Standing {
     TooLate,
 }
 
+/// When an event is late, and when too late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRule {
+    /// How far the watermark is behind the newest event.
+    pub late_ms: i64,
+    /// How far behind the watermark an event still enters windows and sessions.
+    pub lateness_ms: i64,
+}
+
+impl Default for LateRule {
+    /// Five minutes, as clocks and retries go; two days, a weekend offline.
+    fn default() -> Self {
+        Self {
+            late_ms: LATE_MS,
+            lateness_ms: LATENESS_MS,
+        }
+    }
+}
+
 /// Event time of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct EventClock {
@@ -29,12 +48,12 @@ pub(crate) struct EventClock {
 
 impl EventClock {
     /// Takes the next event's time in and answers how it stands.
-    pub fn tick(&mut self, at: Timestamp) -> Standing {
-        let behind = self.watermark().0.saturating_sub(at.0);
+    pub fn tick(&mut self, at: Timestamp, rule: &LateRule) -> Standing {
+        let behind = self.watermark(rule).0.saturating_sub(at.0);
         self.newest_ms = self.newest_ms.max(at.0);
         match behind {
             ..=0 => Standing::InTime,
-            1..=LATENESS_MS => Standing::Late,
+            late if late <= rule.lateness_ms => Standing::Late,
             _ => Standing::TooLate,
         }
     }
@@ -45,8 +64,8 @@ impl EventClock {
     }
 
     /// Events before this are late.
-    pub fn watermark(&self) -> Timestamp {
-        Timestamp(self.newest_ms.saturating_sub(LATE_MS))
+    pub fn watermark(&self, rule: &LateRule) -> Timestamp {
+        Timestamp(self.newest_ms.saturating_sub(rule.late_ms))
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -74,17 +93,24 @@ mod tests {
     #[test]
     fn two_days_late_is_late_and_more_is_too_late() {
         let now = 1_795_248_000_000;
-        let mut c = EventClock::default();
-        assert_eq!(c.tick(Timestamp(now)), Standing::InTime);
-        for (ago, standing) in [
-            (LATE_MS, Standing::InTime),
-            (LATE_MS + 1, Standing::Late),
-            (LATE_MS + LATENESS_MS, Standing::Late),
-            (LATE_MS + LATENESS_MS + 1, Standing::TooLate),
-        ] {
-            assert_eq!(c.tick(Timestamp(now - ago)), standing, "{ago}");
+        let shorter = LateRule {
+            late_ms: 0,
+            lateness_ms: 60_000,
+        };
+        for rule in [LateRule::default(), shorter] {
+            let mut c = EventClock::default();
+            assert_eq!(c.tick(Timestamp(now), &rule), Standing::InTime);
+            let (late, too_late) = (rule.late_ms, rule.late_ms + rule.lateness_ms);
+            for (ago, standing) in [
+                (late, Standing::InTime),
+                (late + 1, Standing::Late),
+                (too_late, Standing::Late),
+                (too_late + 1, Standing::TooLate),
+            ] {
+                assert_eq!(c.tick(Timestamp(now - ago), &rule), standing, "{ago}");
+            }
+            assert_eq!(EventClock::decode(&c.encode()), c);
+            assert_eq!(c.newest(), Timestamp(now));
         }
-        assert_eq!(EventClock::decode(&c.encode()), c);
-        assert_eq!(c.newest(), Timestamp(now));
     }
 }

@@ -14,6 +14,18 @@ pub enum FeatureError {
     /// A feature is declared wrongly, or not as its readers expect.
     #[error("feature definitions do not hold")]
     Definitions(#[from] CheckError),
+    /// A partition's states were folded under other rules.
+    #[error(
+        "partition {partition} of events was folded under other rules: {changes}; put them back, or set \
+         features.when_changed = \"rebuild\" to fold the log again (what it no longer holds is lost) or \"keep\" to go on \
+         with what was counted under the old ones"
+    )]
+    Rules {
+        /// The partition.
+        partition: u32,
+        /// Each rule that differs, with both values.
+        changes: String,
+    },
     /// A stored state cannot be read.
     #[error(
         "view {view}: stored state cannot be read; run a release that can, or drop the view and its offsets"

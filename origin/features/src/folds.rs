@@ -149,7 +149,7 @@ impl Folds {
                 bump(&metrics.robots);
                 continue;
             }
-            let standing = self.clock.tick(e.at);
+            let standing = self.clock.tick(e.at, &self.config.late);
             match standing {
                 Standing::InTime => {}
                 Standing::Late => bump(&metrics.late),
@@ -416,7 +416,8 @@ impl Folds {
         metrics.state_bytes.fetch_add(value_bytes as u64, Relaxed);
         if let Some(p) = metrics.partition(self.partition) {
             p.newest_ms.store(self.clock.newest().0, Relaxed);
-            p.watermark_ms.store(self.clock.watermark().0, Relaxed);
+            let watermark = self.clock.watermark(&self.config.late);
+            p.watermark_ms.store(watermark.0, Relaxed);
             p.seen_reach_min
                 .store(self.seen.reach_min().into(), Relaxed);
         }

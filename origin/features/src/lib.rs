@@ -5,7 +5,8 @@
 //! before ([`seen_before`]) and looks where event time stands ([`clock`]), loads the states that are not in memory
 //! ([`cache`]), folds ([`folds`]: readers in [`reader`] and [`activity`], items, ads and brands in [`entity`],
 //! [`popularity`] for fronts) and commits states, offset and the outbox `profiles.dirty` as one, fenced. Nothing is half
-//! done after a crash: the log is read on from the last commit.
+//! done after a crash: the log is read on from the last commit. States say under which rules they were folded
+//! ([`rules`]); a store that was emptied is noticed within seconds and filled from the log.
 //!
 //! What the states say is declared in [`declare`]: one definition per feature, evaluated by the same code online and in a
 //! replay of the log. Windows are read from [`tiles`]; everything that is counted adds up in any order ([`tally`],
@@ -42,6 +43,7 @@ mod popularity;
 mod reader;
 mod registry;
 mod replay;
+mod rules;
 mod seen;
 mod seen_before;
 mod sketch;
@@ -53,6 +55,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use activity::SessionRule;
+pub use clock::LateRule;
 pub use declare::{VIEWS, all, evaluate};
 pub use entity::{AdState, BrandCounts, BrandState, ItemState, Reach};
 pub use error::FeatureError;
@@ -63,6 +66,7 @@ pub use partition::fence;
 pub use reader::ReaderState;
 pub use registry::{consumers, register_consumer};
 pub use replay::Replay;
+pub use rules::WhenChanged;
 pub use seen::ad_key;
 pub use sketch::{Distinct, Top};
 
@@ -94,18 +98,24 @@ pub struct FeatureDeps {
 pub struct FeatureConfig {
     /// Where sessions are cut.
     pub session: SessionRule,
+    /// Which events are late.
+    pub late: LateRule,
     /// Readers kept in memory by each partition, about 2 KB each.
     pub readers_hot: usize,
     /// Words of memory in which each partition remembers events, 8 bytes each (see [`limits::SEEN_SLOTS`]).
     pub seen_slots: usize,
+    /// What becomes of states that were folded under other rules.
+    pub when_changed: WhenChanged,
 }
 
 impl Default for FeatureConfig {
     fn default() -> Self {
         Self {
             session: SessionRule::default(),
+            late: LateRule::default(),
             readers_hot: limits::READERS_HOT_MAX,
             seen_slots: limits::SEEN_SLOTS,
+            when_changed: WhenChanged::default(),
         }
     }
 }
@@ -132,8 +142,8 @@ impl FeatureDeps {
 /// Folds until `shutdown` turns true (or its sender is gone), then commits what is folded.
 ///
 /// # Errors
-/// A definition that something reads and that is gone or changed, a store that refuses for good, or a stored state that
-/// cannot be read. Stores that are away for a while are waited for.
+/// A definition that something reads and that is gone or changed, states folded under other rules, a store that refuses
+/// for good, or a stored state that cannot be read. Stores that are away for a while are waited for.
 pub async fn run(deps: FeatureDeps, shutdown: watch::Receiver<bool>) -> Result<(), FeatureError> {
     loop {
         match registry::open(deps.state.as_ref()).await {
@@ -147,6 +157,7 @@ pub async fn run(deps: FeatureDeps, shutdown: watch::Receiver<bool>) -> Result<(
     let items = Arc::new(Items::default());
     let mut tasks = JoinSet::new();
     tasks.spawn(group::share(deps.clone(), items.clone(), shutdown.clone()));
+    tasks.spawn(registry::keep(deps.state.clone(), shutdown.clone()));
     tasks.spawn(follow_content(deps, items, shutdown));
     while let Some(done) = tasks.join_next().await {
         match done {

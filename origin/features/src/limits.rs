@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Events folded between two commits at most: what TOOLCHAIN's 50,000 events/s were measured with.
 pub const COMMIT_EVENTS_MAX: usize = 5_000;
+/// States that an event changes of its own, about: its reader, its item or ad. Brands and sketches are shared by a batch.
+pub const CHANGES_PER_EVENT: usize = 2;
 /// Two commits of a partition are at least this far apart unless the batch is full: a sync is dear.
 pub const COMMIT_EVERY: Duration = Duration::from_millis(250);
 /// Bytes read from the log at a time.
@@ -29,6 +31,11 @@ pub const ADS_HOT_MAX: usize = 2_048;
 pub const SKETCHES_HOT_MAX: usize = 256;
 /// A partition without a record for so long is idle: its watermark no longer holds back the others'.
 pub const IDLE_AFTER: Duration = Duration::from_secs(30);
+/// How often it is looked whether the state of an idle partition, and the definitions, are still there: a store may be
+/// emptied or fall back to an older copy under us.
+pub const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Values deleted at a time when a partition is folded anew: small enough for any store's commit.
+pub const ERASE_PAGE: usize = 500;
 /// Pause before a partition that another process took is claimed again.
 pub const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 /// Brands known to a partition at most: their slugs come with events.
@@ -47,7 +54,8 @@ pub const SEEN_SLOTS: usize = 1 << 22;
 
 /// Clocks of readers may be ahead of ours by this much; later times count as received.
 pub const AHEAD_MAX_MS: i64 = 60_000;
-/// An event this much older than the newest of its partition is counted as late. It is folded all the same.
+/// An event this much older than the newest of its partition is counted as late. It is folded all the same. Unless
+/// configured otherwise.
 pub const LATE_MS: i64 = 5 * 60_000;
 
 /// A session ends after so many minutes without an event.
@@ -79,7 +87,7 @@ pub const AD_BYTES_MAX: usize = 64;
 pub const DWELL_MAX_S: f64 = 7_200.0;
 
 /// Events older than the watermark by more than this enter no window and no session: two days cover a weekend
-/// offline, and all state that a late event could still change is kept for as long.
+/// offline, and all state that a late event could still change is kept for as long. Less may be configured, not more.
 pub const LATENESS_MS: i64 = 48 * 3_600_000;
 /// [`LATENESS_MS`] and what the watermark lags, in seconds: how long spans of sessions are kept.
 pub const LATENESS_S: u32 = ((LATENESS_MS + LATE_MS) / 1000) as u32;

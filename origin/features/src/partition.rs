@@ -3,24 +3,24 @@
 use bytes::Bytes;
 use mediaflow_http::trace::{self, TRACEPARENT, Traces};
 use mediaflow_ports::fault::Point;
-use mediaflow_ports::{Commit, Offset, PortErrorKind, PortResult};
+use mediaflow_ports::{Commit, Offset, PortError, PortErrorKind, PortResult};
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER, traced_key};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
-use crate::declare::{VIEW_CLOCK, VIEW_SEEN};
+use crate::declare::{VIEW_CLOCK, VIEW_FOLDS, VIEW_SEEN};
 use crate::error::FeatureError;
 use crate::folds::Folds;
 use crate::items::Items;
 use crate::limits::{
-    CLAIM_AGAIN, COMMIT_EVENTS_MAX, COMMIT_EVERY, IDLE_AFTER, READ_BYTES_MAX, RETRY_FIRST,
-    RETRY_MAX,
+    CHANGES_PER_EVENT, CLAIM_AGAIN, COMMIT_EVENTS_MAX, COMMIT_EVERY, IDLE_AFTER, LOOK_EVERY,
+    READ_BYTES_MAX, RETRY_FIRST, RETRY_MAX,
 };
 use crate::metrics::bump;
 use crate::seen_before::SeenBefore;
-use crate::{CONSUMER, FeatureDeps, TOPIC_EVENTS};
+use crate::{CONSUMER, FeatureDeps, TOPIC_EVENTS, rules};
 
 /// Entries read from a view at a time when a partition opens.
 const RESTORE_PAGE: usize = 2_048;
@@ -50,9 +50,13 @@ pub(crate) struct Partition {
     committed: Offset,
     next: Offset,
     pending: usize,
+    /// Events folded between two commits at most, by what the store takes well.
+    events_max: usize,
     due: Instant,
     /// When the last record came.
     heard: Instant,
+    /// When it is looked next whether the state is still there.
+    look: Instant,
     traces: Traces,
 }
 
@@ -64,24 +68,28 @@ pub(crate) async fn work(
     mut order: watch::Receiver<Order>,
 ) -> Result<(), FeatureError> {
     while *order.borrow() == Order::Work {
-        let partition = Partition::open(deps.clone(), items.clone(), number).await?;
-        let (epoch, error) = match partition.run(order.clone()).await {
+        let ended = match Partition::open(deps.clone(), items.clone(), number).await {
+            Ok(partition) => partition.run(order.clone()).await,
+            Err(e) => Err(e),
+        };
+        let error = match ended {
             Ok(()) => break,
-            Err((epoch, FeatureError::Port(e))) => (epoch, e),
-            Err((_, e)) => return Err(e),
+            Err(FeatureError::Port(e)) => e,
+            Err(e) => return Err(e),
         };
         match error.kind() {
             PortErrorKind::Conflict => {
                 tracing::warn!(
                     partition = number,
-                    "state moved on without us; opening it again"
+                    error = %error,
+                    "state changed without us; opening it again"
                 );
             }
             PortErrorKind::Fenced => {
                 bump(&deps.metrics.fenced);
                 tracing::warn!(
                     partition = number,
-                    epoch,
+                    error = %error,
                     "another process claimed the partition; its commits count, not ours"
                 );
                 tokio::select! {
@@ -111,6 +119,8 @@ impl Partition {
         let name = fence(number);
         let epoch = retrying(&deps, || state.claim(&name)).await?;
         let committed = retrying(&deps, || state.progress(CONSUMER, TOPIC_EVENTS, number)).await?;
+        let committed = rules::hold(&deps, number, epoch, committed).await?;
+        let events_max = (state.commit_changes() / CHANGES_PER_EVENT).clamp(1, COMMIT_EVENTS_MAX);
         let mut folds = Folds::new(number, deps.config);
         for view in [VIEW_SEEN, VIEW_CLOCK, VIEW_POPULARITY, VIEW_NEIGHBOURS] {
             let prefix = SeenBefore::prefix(number);
@@ -143,19 +153,16 @@ impl Partition {
             committed,
             next: committed,
             pending: 0,
+            events_max,
             due: Instant::now(),
             heard: Instant::now(),
+            look: Instant::now() + LOOK_EVERY,
             traces: Traces::default(),
         })
     }
 
-    /// Works until told otherwise. An error comes with the epoch it was met in.
-    async fn run(mut self, mut order: watch::Receiver<Order>) -> Result<(), (u64, FeatureError)> {
-        let epoch = self.epoch;
-        self.run_on(&mut order).await.map_err(|e| (epoch, e))
-    }
-
-    async fn run_on(&mut self, order: &mut watch::Receiver<Order>) -> Result<(), FeatureError> {
+    /// Works until told otherwise.
+    async fn run(mut self, mut order: watch::Receiver<Order>) -> Result<(), FeatureError> {
         let mut appended = self.deps.log.watch(TOPIC_EVENTS)?;
         loop {
             let told = *order.borrow_and_update();
@@ -171,6 +178,7 @@ impl Partition {
             }
             self.note_idleness(read);
             if read == 0 {
+                self.check_presence().await?;
                 let (wake, idle) = (self.due, self.heard + IDLE_AFTER);
                 let pending = self.pending > 0;
                 let awake = Instant::now() < idle;
@@ -178,14 +186,44 @@ impl Partition {
                     () = news(&mut appended) => {}
                     () = sleep_until(wake), if pending => {}
                     () = sleep_until(idle), if awake => {}
+                    () = sleep_until(self.look) => {}
                     _ = order.changed() => {}
                 }
             }
         }
     }
 
+    /// Whether what was committed is still stored. A partition with events hears it from its next commit; an idle one
+    /// would serve nothing for as long as it is idle.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not: the partition is to be opened anew.
+    async fn check_presence(&mut self) -> Result<(), FeatureError> {
+        if Instant::now() < self.look {
+            return Ok(());
+        }
+        self.look = Instant::now() + LOOK_EVERY;
+        if self.pending > 0 || self.committed == 0 {
+            return Ok(());
+        }
+        let (state, number) = (&self.deps.state, self.number);
+        let rules = state.get(VIEW_FOLDS, &number.to_be_bytes()).await;
+        let progress = state.progress(CONSUMER, TOPIC_EVENTS, number).await;
+        // A store that is away is asked again at the next look. One that is ahead is another process's doing: the fence
+        // decides.
+        let lost = match (rules, progress) {
+            (Ok(rules), Ok(at)) => rules.is_none() || at < self.committed,
+            _ => false,
+        };
+        if !lost {
+            return Ok(());
+        }
+        let said = format!("the state of partition {number} of events is gone from the store");
+        Err(PortError::new(PortErrorKind::Conflict, said).into())
+    }
+
     fn is_due(&self) -> bool {
-        self.pending >= COMMIT_EVENTS_MAX || (self.pending > 0 && Instant::now() >= self.due)
+        self.pending >= self.events_max || (self.pending > 0 && Instant::now() >= self.due)
     }
 
     fn note_idleness(&mut self, read: usize) {
@@ -203,7 +241,7 @@ impl Partition {
         if self.is_due() {
             self.commit().await?;
         }
-        let room = COMMIT_EVENTS_MAX - self.pending.min(COMMIT_EVENTS_MAX);
+        let room = self.events_max - self.pending.min(self.events_max);
         let records = {
             let (log, number, from) = (&self.deps.log, self.number, self.next);
             retrying(&self.deps, || {
@@ -252,6 +290,9 @@ impl Partition {
             .folds
             .changes(span, &self.deps.metrics)
             .fenced(&fence(number), self.epoch);
+        if self.committed == 0 {
+            commit.writes.push(rules::entry(number, &self.deps.config));
+        }
         for entry in commit.outbox.iter_mut().filter(|_| trace::is_on()) {
             let reader = entry.key.get(..16).unwrap_or_default();
             if let Some(trace) = self.traces.of(reader) {

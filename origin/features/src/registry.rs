@@ -2,14 +2,18 @@
 //! down.
 
 use bytes::Bytes;
+use mediaflow_http::serve::sleep_unless_stopped;
 use mediaflow_ports::{Commit, Entry, PortResult, StateStore};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::watch;
 
 use crate::declare::{
-    CONSUMERS, Entity, Fingerprint, VIEW_CONSUMERS, VIEW_DEFINITIONS, ValueType, all, check,
-    check_stored, fingerprints,
+    CONSUMERS, Entity, FeatureDefinition, Fingerprint, VIEW_CONSUMERS, VIEW_DEFINITIONS, VIEWS,
+    ValueType, all, check, check_stored, fingerprints,
 };
 use crate::error::FeatureError;
+use crate::limits::LOOK_EVERY;
 
 /// Entries read at a time.
 const PAGE: usize = 1_000;
@@ -27,7 +31,7 @@ pub async fn open(state: &dyn StateStore) -> Result<(), FeatureError> {
         .collect();
     let consumers = consumers(state).await?;
     check_stored(all(), CONSUMERS, &stored, &consumers)?;
-    let current = fingerprints(all());
+    let current = fingerprints(all(), VIEWS);
     let mut commit = Commit::new();
     for (name, f) in &current {
         if stored.get(name) != Some(f) {
@@ -40,6 +44,36 @@ pub async fn open(state: &dyn StateStore) -> Result<(), FeatureError> {
     }
     if !commit.writes.is_empty() {
         state.commit(commit).await?;
+    }
+    Ok(())
+}
+
+/// Writes the definitions down again when a store was emptied under us, until `shutdown`. What readers outside this
+/// release wrote down is theirs to write again.
+///
+/// # Errors
+/// As [`open`], but for a store that is away: it is asked again.
+pub(crate) async fn keep(
+    state: Arc<dyn StateStore>,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), FeatureError> {
+    let Some(first) = all().first().map(FeatureDefinition::full_name) else {
+        return Ok(());
+    };
+    while sleep_unless_stopped(&mut shutdown, LOOK_EVERY).await {
+        let there = match state.get(VIEW_DEFINITIONS, first.as_bytes()).await {
+            Ok(value) => value.is_some(),
+            Err(e) if e.is_retryable() => true,
+            Err(e) => return Err(e.into()),
+        };
+        if there {
+            continue;
+        }
+        match open(state.as_ref()).await {
+            Ok(()) => tracing::warn!("the state store was emptied; definitions are written again"),
+            Err(FeatureError::Port(e)) if e.is_retryable() => {}
+            Err(e) => return Err(e),
+        }
     }
     Ok(())
 }

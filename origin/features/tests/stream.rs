@@ -4,13 +4,13 @@
 use bytes::Bytes;
 use mediaflow_embedded::Embedded;
 use mediaflow_features::declare::{
-    Entity, EntityState, VIEW_BRAND, VIEW_CLOCK, VIEW_ITEM, VIEW_REACH, VIEW_TOP, Value, ValueType,
-    Vocabulary, evaluate, of,
+    Entity, EntityState, VIEW_BRAND, VIEW_CLOCK, VIEW_FOLDS, VIEW_ITEM, VIEW_REACH, VIEW_TOP,
+    Value, ValueType, Vocabulary, evaluate, of,
 };
 use mediaflow_features::keys;
 use mediaflow_features::{
-    BrandCounts, BrandState, CONSUMER, FeatureDeps, ItemState, Reach, ReaderState, Replay,
-    TOPIC_EVENTS, Top, run,
+    BrandCounts, BrandState, CONSUMER, FeatureConfig, FeatureDeps, ItemState, Reach, ReaderState,
+    Replay, SessionRule, TOPIC_EVENTS, Top, WhenChanged, run,
 };
 use mediaflow_ports::{Commit, Record, partition_of};
 use mediaflow_shared::content::{CONTENT_VERSION, Content, Metadata, Nlp, TopicWeight};
@@ -149,7 +149,12 @@ struct Running {
 }
 
 async fn start(db: &Embedded) -> Running {
-    let deps = FeatureDeps::new(db.log(), db.state()).await.unwrap();
+    start_with(db, FeatureConfig::default()).await
+}
+
+async fn start_with(db: &Embedded, config: FeatureConfig) -> Running {
+    let mut deps = FeatureDeps::new(db.log(), db.state()).await.unwrap();
+    deps.config = config;
     let (stop, stopped) = watch::channel(false);
     let work = run(deps.clone(), stopped);
     let task = tokio::spawn(async move { work.await.unwrap() });
@@ -473,4 +478,130 @@ async fn a_feature_that_a_model_reads_and_nobody_declares_stops_the_start() {
         source.contains("model churn-3") && source.contains("reader.mood"),
         "{source}"
     );
+}
+
+/// What the folds say when they do not go on.
+async fn refusal(db: &Embedded, config: FeatureConfig) -> String {
+    let mut deps = FeatureDeps::new(db.log(), db.state()).await.unwrap();
+    deps.config = config;
+    let (_stop, stopped) = watch::channel(false);
+    let ran = tokio::time::timeout(Duration::from_secs(10), run(deps, stopped));
+    ran.await.unwrap().unwrap_err().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn states_of_another_session_rule_are_not_gone_on_with_unasked() {
+    // Every reader comes once in 80 seconds.
+    let rule = |when_changed| FeatureConfig {
+        session: SessionRule {
+            gap_s: 60,
+            ..SessionRule::default()
+        },
+        when_changed,
+        ..FeatureConfig::default()
+    };
+    let events: Vec<Event> = (0..400).map(event).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    append(&db, &events[..200]).await;
+    let folds = start(&db).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let old = views(&db).await;
+
+    let said = refusal(&db, rule(WhenChanged::Refuse)).await;
+    assert!(
+        said.contains("session_gap_s was 1800 and is 60") && said.contains("rebuild"),
+        "{said}"
+    );
+    assert_eq!(views(&db).await, old, "nothing was touched");
+
+    // As asked: what was counted stays. From then on the new rule is the one that holds.
+    let folds = start_with(&db, rule(WhenChanged::Keep)).await;
+    folds.until_folded().await;
+    append(&db, &events[200..300]).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let said = refusal(&db, FeatureConfig::default()).await;
+    assert!(said.contains("session_gap_s was 60 and is 1800"), "{said}");
+
+    // Both rules are in the states now; folded again, only one is.
+    let other = rule(WhenChanged::Rebuild);
+    let third = FeatureConfig {
+        session: SessionRule {
+            gap_s: 70,
+            ..other.session
+        },
+        ..other
+    };
+    let folds = start_with(&db, third).await;
+    folds.until_folded().await;
+    append(&db, &events[300..]).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let again = views(&db).await;
+    let fresh = tempfile::tempdir().unwrap();
+    let db = open(fresh.path()).await;
+    append(&db, &events).await;
+    let folds = start_with(&db, third).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let want = views(&db).await;
+    assert_eq!(again.len(), want.len());
+    for (key, value) in &want {
+        assert_eq!(again.get(key), Some(value), "{key:?}");
+    }
+    let sessions = |bytes: &Vec<u8>| {
+        let state = ReaderState::decode(bytes).unwrap();
+        let now = Timestamp(START_MS + 1_200_000);
+        let values = evaluate(EntityState::Reader(&state), now, &Vocabulary::default());
+        let at = of(Entity::Reader).iter().position(|d| d.name == "sessions");
+        values[at.unwrap()].clone()
+    };
+    let of_reader = (VIEW_READER, Bytes::copy_from_slice(&reader(1).0));
+    assert_eq!(
+        sessions(&old[&of_reader]),
+        Value::Int(1),
+        "a gap of half an hour"
+    );
+    assert_eq!(
+        sessions(&again[&of_reader]),
+        Value::Int(10),
+        "of seventy seconds"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_was_cut_short_is_done_again_by_whoever_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path()).await;
+    let events: Vec<Event> = (0..200).map(event).collect();
+    append(&db, &events).await;
+    let folds = start(&db).await;
+    folds.until_folded().await;
+    folds.stop().await;
+    let want = views(&db).await;
+    // As it is when a process dies while it deletes: a mark, and states that are half gone.
+    let mut half = Commit::new();
+    for p in 0..PARTITIONS {
+        half = half.put(VIEW_FOLDS, p.to_be_bytes().to_vec(), "rebuilding\n");
+    }
+    for n in 0..20 {
+        half = half.delete(VIEW_READER, reader(n).0.to_vec());
+    }
+    db.state().commit(half).await.unwrap();
+    let folds = start(&db).await;
+    for _ in 0..400 {
+        let there = db.state().scan(VIEW_READER, b"", None, 99).await.unwrap();
+        if there.len() == 40 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    folds.until_folded().await;
+    folds.stop().await;
+    let got = views(&db).await;
+    for (key, value) in &want {
+        assert_eq!(got.get(key), Some(value), "{key:?}");
+    }
 }

@@ -14,12 +14,14 @@ pub const EVENT_SOURCE_BYTES_MAX: usize = 512;
 /// Longest opaque text in an event (session, feed id, exposure, raw reader id).
 pub const EVENT_TEXT_BYTES_MAX: usize = 256;
 
-/// Within this time (source, id) is counted once, exactly. Senders retry for minutes, not hours.
+/// Within this time (source, id) is counted once, exactly. Senders retry for minutes, not hours. Unless configured
+/// otherwise.
 pub const DEDUPE_WINDOW_MS: i64 = 3_600_000;
 
-/// Keys remembered per half of the window, 16 bytes each and about twice that in memory: 4 million
-/// are an hour at 1,000 events/s in about 150 MB. Beyond it the window shortens, and a metric says so.
-pub const DEDUPE_KEYS_MAX: usize = 4_000_000;
+/// Memory for remembered (source, id), both halves of the window: 3.6 million keys each, an hour at 1,000 events/s.
+/// Beyond it the window shortens, and a metric says so. Tables double: a little more than a power of two of keys would
+/// take twice the memory.
+pub const DEDUPE_BYTES_MAX: usize = 144 << 20;
 
 /// Event times further ahead than this are a wrong clock: the receive time is used.
 pub const FUTURE_SKEW_MS: i64 = 5 * 60_000;

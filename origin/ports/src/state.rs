@@ -256,6 +256,12 @@ pub trait StateStore: Send + Sync + 'static {
     /// `Fenced`, `Conflict` (nothing was changed), `TooLarge`, `Invalid` for a bad name.
     async fn commit(&self, commit: Commit) -> PortResult<()>;
 
+    /// Changes a commit should hold at most, so that other clients are not held up meanwhile. More are taken all the
+    /// same.
+    fn commit_changes(&self) -> usize {
+        usize::MAX
+    }
+
     /// Takes a fence over: raises its stored epoch by one and answers it (1 the first time). From then on commits
     /// fenced with an older epoch are refused, so whoever starts to work on a partition claims it first.
     ///

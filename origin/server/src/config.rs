@@ -3,8 +3,10 @@
 //! `mediaflow.toml` names listeners, adapters by URI, brands, and the file of sources. What is absent has a default
 //! that works on one machine. Secrets are never in the file: a name that looks like one is refused.
 
+mod features;
+
 use anyhow::{Context, Result, bail, ensure};
-use mediaflow_ingest::collector::{OutlierRules, SenderConfig};
+use mediaflow_ingest::collector::{DedupeLimits, OutlierRules, SenderConfig};
 use mediaflow_publisher::{
     BrandSettings, ModelSettings, PublishSettings, PublisherSettings, SurfaceSettings,
 };
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+pub use features::{Features, SAMPLE as FEATURES_SAMPLE};
 
 /// Everything `mediaflow.toml` may say.
 #[derive(Debug, Clone, Deserialize)]
@@ -47,6 +51,8 @@ pub struct Config {
     pub brands: Vec<Brand>,
     /// Collection of events.
     pub collect: Collection,
+    /// How events become features.
+    pub features: Features,
 }
 
 impl Default for Config {
@@ -66,6 +72,7 @@ impl Default for Config {
             origin_url: None,
             brands: Vec::new(),
             collect: Collection::default(),
+            features: Features::default(),
         }
     }
 }
@@ -80,6 +87,10 @@ pub struct Collection {
     pub proxies: usize,
     /// Bytes of request bodies held at once; beyond it senders are asked to wait.
     pub inflight_bytes_max: usize,
+    /// Seconds within which an event that comes again is not taken again.
+    pub dedupe_window_s: u32,
+    /// Bytes in which this process remembers events for that.
+    pub dedupe_bytes_max: usize,
     /// Where events wait while the log cannot be reached: `embedded:PATH`, a folder of its own; `none`: nowhere, senders
     /// wait. Default: `embedded:var/spool` where the log is on other machines, `none` where it is embedded itself.
     pub spool: String,
@@ -98,10 +109,23 @@ impl Default for Collection {
             geo_database: None,
             proxies: 0,
             inflight_bytes_max: mediaflow_ingest::limits::INFLIGHT_BYTES_MAX,
+            dedupe_window_s: (mediaflow_ingest::limits::DEDUPE_WINDOW_MS / 1000) as u32,
+            dedupe_bytes_max: mediaflow_ingest::limits::DEDUPE_BYTES_MAX,
             spool: String::new(),
             spool_bytes_max: 4 << 30,
             outliers: OutlierRules::default(),
             senders: Vec::new(),
+        }
+    }
+}
+
+impl Collection {
+    /// For how long, and in how many bytes, events are remembered at the door.
+    #[must_use]
+    pub fn dedupe(&self) -> DedupeLimits {
+        DedupeLimits {
+            window_ms: i64::from(self.dedupe_window_s) * 1000,
+            bytes_max: self.dedupe_bytes_max,
         }
     }
 }
@@ -300,6 +324,8 @@ impl Config {
             "collect.inflight_bytes_max = {}: must hold at least one body, 1048576",
             self.collect.inflight_bytes_max
         );
+        self.collect.dedupe().check()?;
+        self.features.check()?;
         for (i, b) in self.brands.iter().enumerate() {
             check_slug(&b.slug).with_context(|| format!("brand {}", i + 1))?;
             ensure!(
@@ -436,6 +462,14 @@ mod tests {
             (
                 "[[brand]]\nslug=\"a\"\ntitle=\"A\"\nsurfaces=[]",
                 "surfaces",
+            ),
+            (
+                "[[brand]]\nslug=\"a\"\ntitle=\"A\"\nsurfaces=[\"home\"]\n[features]\nsession_gap_s = 1",
+                "features.session_gap_s = 1:",
+            ),
+            (
+                "[[brand]]\nslug=\"a\"\ntitle=\"A\"\nsurfaces=[\"home\"]\n[collect]\ndedupe_bytes_max = 1",
+                "collect.dedupe_bytes_max",
             ),
         ] {
             let e = format!("{:#}", read(text).unwrap_err());

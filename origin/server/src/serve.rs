@@ -14,8 +14,8 @@ use clap::{Args, ValueEnum};
 use mediaflow_admin::{AdminConfig, AdminDeps, Tokens, admin_routes};
 use mediaflow_edge_core::Edge;
 use mediaflow_enrich::{Normalizer, Taxonomy};
+use mediaflow_features::FeatureDeps;
 use mediaflow_features::catalogue::{CatalogueDeps, FeatureReader, catalogue_routes};
-use mediaflow_features::{FeatureConfig, FeatureDeps};
 use mediaflow_http::observe::{observe, observe_edge};
 use mediaflow_http::process;
 use mediaflow_http::serve::{serve as serve_http, sleep_unless_stopped, until_signal};
@@ -340,6 +340,7 @@ impl Process {
             places: c.geo_database.as_deref().map(Places::open).transpose()?,
             proxies: c.proxies,
             inflight_bytes_max: c.inflight_bytes_max,
+            dedupe: c.dedupe(),
             items: Some(intake.clone()),
             ..Collect::default()
         })
@@ -354,7 +355,7 @@ impl Process {
             self.stores.state.clone(),
             self.stores.clock.clone(),
             brands,
-            FeatureConfig::default(),
+            self.config.features.folds(),
         );
         catalogue_routes(CatalogueDeps {
             reader: Arc::new(reader),
@@ -436,7 +437,8 @@ impl Process {
     }
 
     async fn features(&mut self) -> Result<()> {
-        let deps = FeatureDeps::new(self.stores.log.clone(), self.stores.state.clone()).await?;
+        let mut deps = FeatureDeps::new(self.stores.log.clone(), self.stores.state.clone()).await?;
+        deps.config = self.config.features.folds();
         export::features(&self.metrics, deps.metrics.clone());
         let signal = self.shutdown.clone();
         self.task(async move { Ok(mediaflow_features::run(deps, signal).await?) });

@@ -286,6 +286,10 @@ impl StateStore for RedisState {
         Ok(())
     }
 
+    fn commit_changes(&self) -> usize {
+        limits::COMMIT_CHANGES
+    }
+
     async fn claim(&self, fence: &str) -> PortResult<u64> {
         check_name("fence", fence)?;
         let inner = self.ready().await?;

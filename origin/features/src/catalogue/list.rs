@@ -4,7 +4,7 @@ use mediaflow_shared::event::EventType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use crate::declare::{Entity, FeatureDefinition, Fingerprint, all};
+use crate::declare::{Entity, FeatureDefinition, Fingerprint, VIEWS, all};
 
 /// What to list. Everything absent matches; what is there must all match.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -144,7 +144,7 @@ pub fn version(entity: Entity) -> String {
     let mut hash = xxhash_rust::xxh3::Xxh3Default::new();
     for d in crate::declare::of(entity) {
         hash.update(d.full_name().as_bytes());
-        hash.update(&Fingerprint::of(d).encode());
+        hash.update(&Fingerprint::of(d, VIEWS).encode());
     }
     format!("{:016x}", hash.digest())
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Consumer, FeatureDefinition, Need};
+use super::{Consumer, FeatureDefinition, Need, VIEWS, View, of_entity};
 
 /// What is wrong with the definitions.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -60,18 +60,23 @@ pub enum CheckError {
 pub struct Fingerprint {
     /// The definition's version.
     pub version: u16,
-    /// Hash of entity, type, window, default, tier, lifetime and event kinds.
+    /// Hash of entity, type, window, default, tier, lifetime, event kinds, and the versions of the folds behind it.
     pub hash: u64,
 }
 
 impl Fingerprint {
-    /// Of a definition.
+    /// Of a definition read from these views.
     #[must_use]
-    pub fn of(d: &FeatureDefinition) -> Self {
-        let text = format!(
+    pub fn of(d: &FeatureDefinition, views: &[View]) -> Self {
+        let mut text = format!(
             "{:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {}",
             d.entity, d.name, d.kind, d.window, d.default, d.tier, d.ttl, d.reads, d.slot
         );
+        let behind = |v: &&View| of_entity(d.entity).contains(&v.name);
+        // The first version of a fold is not written, as it was not in releases that knew no versions.
+        for v in views.iter().filter(behind).filter(|v| v.fold_version > 1) {
+            text += &format!(" {} {}", v.name, v.fold_version);
+        }
         Self {
             version: d.version,
             hash: xxh3_64(text.as_bytes()),
@@ -101,10 +106,13 @@ impl Fingerprint {
 
 /// The fingerprints of definitions, by full name.
 #[must_use]
-pub fn fingerprints(definitions: &[FeatureDefinition]) -> BTreeMap<String, Fingerprint> {
+pub fn fingerprints(
+    definitions: &[FeatureDefinition],
+    views: &[View],
+) -> BTreeMap<String, Fingerprint> {
     definitions
         .iter()
-        .map(|d| (d.full_name(), Fingerprint::of(d)))
+        .map(|d| (d.full_name(), Fingerprint::of(d, views)))
         .collect()
 }
 
@@ -168,7 +176,7 @@ pub fn check_stored(
     stored: &BTreeMap<String, Fingerprint>,
     stored_consumers: &BTreeMap<String, String>,
 ) -> Result<(), CheckError> {
-    let current = fingerprints(definitions);
+    let current = fingerprints(definitions, VIEWS);
     for (consumer, lines) in stored_consumers {
         for line in lines.lines().filter(|l| !l.trim().is_empty()) {
             let mut words = line.split_whitespace();

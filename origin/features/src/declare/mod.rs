@@ -27,8 +27,8 @@ pub use consumers::{CONSUMERS, Consumer, Need};
 pub use docs::page;
 pub use value::{Value, ValueType};
 pub use views::{
-    Placement, VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_CONSUMERS, VIEW_DEFINITIONS, VIEW_ITEM,
-    VIEW_REACH, VIEW_SEEN, VIEW_TOP, VIEWS, View, plans,
+    Placement, VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_CONSUMERS, VIEW_DEFINITIONS, VIEW_FOLDS,
+    VIEW_ITEM, VIEW_REACH, VIEW_SEEN, VIEW_TOP, VIEWS, View, of_entity, plans,
 };
 pub use window::Window;
 

@@ -56,8 +56,19 @@ fn whoever_reads_a_feature_that_is_gone_is_named() {
 }
 
 #[test]
+fn another_version_of_a_fold_changes_what_is_read_from_its_view() {
+    let mut folded_anew = VIEWS.to_vec();
+    let top = folded_anew.iter_mut().find(|v| v.name == VIEW_TOP);
+    top.unwrap().fold_version += 1;
+    for d in all() {
+        let same = Fingerprint::of(d, VIEWS) == Fingerprint::of(d, &folded_anew);
+        assert_eq!(same, d.entity != Entity::Brand, "{}", d.full_name());
+    }
+}
+
+#[test]
 fn a_changed_meaning_needs_a_version_that_its_readers_know() {
-    let stored = fingerprints(all());
+    let stored = fingerprints(all(), VIEWS);
     let mut changed = all().to_vec();
     let depth = changed
         .iter_mut()

@@ -4,6 +4,7 @@ use mediaflow_ports::ViewPlan;
 use mediaflow_shared::signals::{VIEW_NEIGHBOURS, VIEW_POPULARITY, VIEW_READER};
 use std::time::Duration;
 
+use super::Entity;
 use crate::limits;
 
 /// Which partition of `events` a key of a view belongs to. A commit writes keys of its own partition only.
@@ -28,6 +29,10 @@ pub struct View {
     pub ttl: Option<Duration>,
     /// What its keys and values are.
     pub about: &'static str,
+    /// FOLD_VERSION of the view: raised when its folds give other values for the same events. It goes into the
+    /// fingerprints of the definitions that are read from the view, and states folded by another are not gone on with
+    /// unasked ([`crate::WhenChanged`]).
+    pub fold_version: u16,
 }
 
 /// Items' counters: partition ‖ content id, u64 big-endian.
@@ -42,6 +47,8 @@ pub const VIEW_REACH: &str = "features.reach";
 pub const VIEW_TOP: &str = "features.top";
 /// How far event time got: partition.
 pub const VIEW_CLOCK: &str = "features.clock";
+/// Under which rules a partition's states were folded: partition → lines of rule and value.
+pub const VIEW_FOLDS: &str = "features.folds";
 /// Fingerprints of events folded: partition ‖ segment, u64 big-endian.
 pub const VIEW_SEEN: &str = "features.seen";
 /// Definitions as they were at the last start: `entity.name`.
@@ -54,12 +61,14 @@ const fn view(
     placement: Placement,
     ttl: Option<Duration>,
     about: &'static str,
+    fold_version: u16,
 ) -> View {
     View {
         name,
         placement,
         ttl,
         about,
+        fold_version,
     }
 }
 
@@ -70,69 +79,104 @@ pub const VIEWS: &[View] = &[
         Placement::ReaderKey,
         Some(limits::READER_KEEP),
         "a reader's profile, counters and sessions",
+        1,
     ),
     view(
         VIEW_ITEM,
         Placement::PartitionPrefix,
         Some(limits::ITEM_KEEP),
         "an item's counters",
+        1,
     ),
     view(
         VIEW_AD,
         Placement::PartitionPrefix,
         Some(limits::ITEM_KEEP),
         "an ad's counters",
+        1,
     ),
     view(
         VIEW_BRAND,
         Placement::PartitionPrefix,
         None,
         "a brand's counters",
+        1,
     ),
     view(
         VIEW_REACH,
         Placement::PartitionPrefix,
         Some(limits::REACH_KEEP),
         "distinct readers of a brand's day",
+        1,
     ),
     view(
         VIEW_TOP,
         Placement::PartitionPrefix,
         Some(limits::TOP_KEEP),
         "items most read in a brand's hour",
+        1,
     ),
     view(
         VIEW_POPULARITY,
         Placement::PartitionPrefix,
         None,
         "clicks of a brand's item, for fronts",
+        1,
     ),
     view(
         VIEW_NEIGHBOURS,
         Placement::PartitionPrefix,
         None,
         "items read next, for fronts",
+        1,
     ),
     view(
         VIEW_SEEN,
         Placement::PartitionPrefix,
         None,
         "fingerprints of events folded",
+        1,
     ),
     view(
         VIEW_CLOCK,
         Placement::PartitionPrefix,
         None,
         "how far event time got",
+        1,
     ),
     view(
         VIEW_DEFINITIONS,
         Placement::Global,
         None,
         "definitions as of the last start",
+        1,
     ),
-    view(VIEW_CONSUMERS, Placement::Global, None, "what models read"),
+    view(
+        VIEW_FOLDS,
+        Placement::PartitionPrefix,
+        None,
+        "rules the states were folded under",
+        1,
+    ),
+    view(
+        VIEW_CONSUMERS,
+        Placement::Global,
+        None,
+        "what models read",
+        1,
+    ),
 ];
+
+/// The views that values of an entity are read from.
+#[must_use]
+pub const fn of_entity(entity: Entity) -> &'static [&'static str] {
+    match entity {
+        Entity::Reader | Entity::Session => &[VIEW_READER],
+        Entity::Content => &[VIEW_ITEM],
+        Entity::Ad => &[VIEW_AD],
+        Entity::Brand => &[VIEW_BRAND, VIEW_REACH, VIEW_TOP],
+    }
+}
 
 /// The same table for state stores of many nodes.
 #[must_use]

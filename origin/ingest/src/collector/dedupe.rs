@@ -11,7 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::limits::{DEDUPE_KEYS_MAX, DEDUPE_WINDOW_MS};
+use crate::error::{IngestError, IngestResult};
+use crate::limits::{DEDUPE_BYTES_MAX, DEDUPE_WINDOW_MS};
 
 /// The first 128 bits of SHA-256 over source and id: senders choose both, so the hash must not be
 /// one for which collisions can be made.
@@ -19,6 +20,67 @@ pub(crate) type Key = [u8; 16];
 
 /// Parts of a generation: a growing table moves all it holds, and nobody is answered meanwhile.
 const PARTS: usize = 16;
+/// Bytes of a place in a table: the key, and a byte that tells whether it is taken.
+const PLACE_BYTES: usize = 17;
+/// A table of `n` places, a power of two, holds 7/8 of them; parts fill unevenly, by far less than 2 %.
+const FILLED: (usize, usize) = (7 * 98, 8 * 100);
+/// The least memory worth having: minutes at 1,000 events/s.
+const BYTES_MIN: usize = 8 << 20;
+
+/// For how long events are remembered at the door, and in how much memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DedupeLimits {
+    /// Repetitions within this time are recognised, milliseconds.
+    pub window_ms: i64,
+    /// Both generations of keys together.
+    pub bytes_max: usize,
+}
+
+impl Default for DedupeLimits {
+    fn default() -> Self {
+        Self {
+            window_ms: DEDUPE_WINDOW_MS,
+            bytes_max: DEDUPE_BYTES_MAX,
+        }
+    }
+}
+
+impl DedupeLimits {
+    /// Keys of a generation: what the largest tables that fit hold.
+    #[must_use]
+    pub const fn keys_max(&self) -> usize {
+        let places = self.bytes_max / (2 * PARTS * PLACE_BYTES);
+        if places == 0 {
+            return 0;
+        }
+        (1 << places.ilog2()) * PARTS * FILLED.0 / FILLED.1
+    }
+
+    /// Refuses what no window can be kept by.
+    ///
+    /// # Errors
+    /// [`IngestError::Config`] naming the key.
+    pub fn check(&self) -> IngestResult<()> {
+        let window_s = self.window_ms / 1000;
+        if !(60..=86_400).contains(&window_s) {
+            return Err(IngestError::config(
+                "collect.dedupe_window_s",
+                format!("{window_s}: senders retry for minutes; set 60 to 86400, 3600 is usual"),
+            ));
+        }
+        if self.bytes_max < BYTES_MIN {
+            return Err(IngestError::config(
+                "collect.dedupe_bytes_max",
+                format!(
+                    "{}: would remember a few minutes at best; set at least {BYTES_MIN}, {DEDUPE_BYTES_MAX} holds an hour at \
+                     1,000 events/s",
+                    self.bytes_max
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
 
 pub(crate) fn key_of(source: &str, id: &str) -> Key {
     let mut h = Sha256::new();
@@ -110,28 +172,31 @@ impl Keys {
 struct Generations {
     current: Keys,
     previous: Keys,
+    limits: DedupeLimits,
     turned_ms: i64,
+    /// When the older generation began; 0 before there is one.
+    began_ms: i64,
     pending: HashMap<Key, Outcome, Seeded>,
     turned_early: u64,
 }
 
 pub(crate) struct Window(Mutex<Generations>);
 
-impl Default for Window {
-    fn default() -> Self {
+impl Window {
+    pub(crate) fn new(limits: DedupeLimits) -> Self {
         // Without randomness the places are only as good as the keys, which are a cryptographic hash's.
         let hasher = Seeded(getrandom::u64().unwrap_or(0));
         Self(Mutex::new(Generations {
             current: Keys::new(&hasher),
             previous: Keys::new(&hasher),
+            limits,
             turned_ms: 0,
+            began_ms: 0,
             pending: HashMap::with_hasher(hasher),
             turned_early: 0,
         }))
     }
-}
 
-impl Window {
     fn lock(&self) -> MutexGuard<'_, Generations> {
         // Every change below is a single insert or remove: a panic cannot leave it half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,6 +227,15 @@ impl Window {
         g.current.insert(key);
     }
 
+    /// How far back keys are remembered at `now_ms`, at most since the process began.
+    pub(crate) fn reach_ms(&self, now_ms: i64) -> i64 {
+        let g = self.lock();
+        match (g.began_ms, g.turned_ms) {
+            (0, 0) => 0,
+            (0, began) | (began, _) => (now_ms - began).max(0),
+        }
+    }
+
     /// How often the window was shortened because it was full.
     pub(crate) fn turned_early(&self) -> u64 {
         self.lock().turned_early
@@ -184,11 +258,12 @@ impl Generations {
         if self.turned_ms == 0 {
             self.turned_ms = now_ms;
         }
-        let full = self.current.len() >= DEDUPE_KEYS_MAX;
-        let over = now_ms - self.turned_ms >= DEDUPE_WINDOW_MS;
+        let full = self.current.len() >= self.limits.keys_max();
+        let over = now_ms - self.turned_ms >= self.limits.window_ms;
         if over || full {
             std::mem::swap(&mut self.previous, &mut self.current);
             self.current.clear();
+            self.began_ms = self.turned_ms;
             self.turned_ms = now_ms;
             self.turned_early += u64::from(!over);
         }
@@ -205,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_key_is_seen_for_an_hour_and_forgotten_after_two() {
-        let w = Window::default();
+        let w = Window::new(DedupeLimits::default());
         let (_tx, rx) = watch::channel(None);
         let k = key_of("s", "1");
         assert!(matches!(claim(&w, k, 1, &rx), Claim::Mine));
@@ -223,8 +298,62 @@ mod tests {
     }
 
     #[test]
+    fn a_full_window_turns_early_and_says_how_far_it_reaches() {
+        let limits = DedupeLimits {
+            window_ms: 60_000,
+            bytes_max: 2 * PARTS * PLACE_BYTES * 64,
+        };
+        assert_eq!(limits.keys_max(), 64 * PARTS * 686 / 800);
+        let w = Window::new(limits);
+        assert_eq!(w.reach_ms(1), 0, "nothing is remembered yet");
+        let remember = |range: std::ops::Range<usize>, now_ms| {
+            for n in range {
+                w.remember(key_of("s", &n.to_string()), now_ms);
+            }
+        };
+        remember(0..limits.keys_max(), 1_000);
+        assert_eq!((w.turned_early(), w.reach_ms(5_000)), (0, 4_000));
+        remember(10_000..10_001, 5_000);
+        assert_eq!((w.turned_early(), w.reach_ms(6_000)), (1, 5_000));
+        remember(10_001..10_000 + limits.keys_max(), 7_000);
+        remember(20_000..20_001, 8_000);
+        assert_eq!((w.turned_early(), w.reach_ms(8_000)), (2, 3_000));
+        // By time it turns as well, and that is not early.
+        remember(30_000..30_001, 70_000);
+        assert_eq!((w.turned_early(), w.reach_ms(70_000)), (2, 62_000));
+    }
+
+    #[test]
+    fn the_memory_asked_for_holds_the_keys() {
+        let keys = |bytes_max| {
+            DedupeLimits {
+                bytes_max,
+                ..DedupeLimits::default()
+            }
+            .keys_max()
+        };
+        assert!(
+            keys(DEDUPE_BYTES_MAX) >= 3_590_000,
+            "an hour at 1,000 a second"
+        );
+        assert!(keys(10 << 30) >= 180_000_000, "an hour at 50,000 a second");
+        // What a generation of so many keys allocates is what was asked for.
+        let limits = DedupeLimits {
+            bytes_max: 8 << 20,
+            ..DedupeLimits::default()
+        };
+        let mut g = Keys::new(&Seeded(7));
+        for n in 0..limits.keys_max() {
+            g.insert(key_of("s", &n.to_string()));
+        }
+        // `capacity` is 7/8 of the places.
+        let places: usize = g.0.iter().map(|part| part.capacity() * 8 / 7).sum();
+        assert!(2 * places * PLACE_BYTES <= limits.bytes_max, "{places}");
+    }
+
+    #[test]
     fn a_failed_event_may_come_again() {
-        let w = Window::default();
+        let w = Window::new(DedupeLimits::default());
         let (_tx, rx) = watch::channel(None);
         let k = key_of("s", "1");
         assert!(matches!(claim(&w, k, 1, &rx), Claim::Mine));
@@ -234,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_key_twice_in_one_batch_is_claimed_once() {
-        let w = Window::default();
+        let w = Window::new(DedupeLimits::default());
         let (_tx, rx) = watch::channel(None);
         let (a, b) = (key_of("s", "1"), key_of("s", "2"));
         let claims = w.claim(&[a, b, a], 1, &rx);

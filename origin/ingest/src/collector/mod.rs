@@ -28,6 +28,7 @@ pub use check::agent::Agents;
 pub use check::facts::Facts;
 pub use check::outlier::OutlierRules;
 pub use check::place::Places;
+pub use dedupe::DedupeLimits;
 pub use envelope::Envelope;
 pub use options::Collect;
 pub use reader_key::{ReaderKey, pseudonym};
@@ -52,9 +53,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::append::append_by_key;
 use crate::error::{IngestError, IngestResult};
-use crate::limits::{
-    BATCH_EVENTS_MAX, DEDUPE_WINDOW_MS, RECOVER_BYTES, RECOVER_RECORDS, RECOVER_RECORDS_MIN,
-};
+use crate::limits::{BATCH_EVENTS_MAX, RECOVER_BYTES, RECOVER_RECORDS, RECOVER_RECORDS_MIN};
 use counters::Counters;
 use dedupe::{Claim, Key, Window, key_of};
 use records::Candidate;
@@ -181,11 +180,12 @@ impl Collector {
             .collect
             .inflight_bytes_max
             .min(Semaphore::MAX_PERMITS);
+        let window = Window::new(config.collect.dedupe);
         let this = Self {
             log,
             clock,
             config,
-            window: Window::default(),
+            window,
             inflight: Arc::new(Semaphore::new(inflight)),
             counters: Counters::of(metrics),
         };
@@ -339,7 +339,7 @@ impl Collector {
 
     async fn recover(&self, partition: u32) -> IngestResult<()> {
         let now_ms = self.clock.now_ms();
-        let since_ms = now_ms - DEDUPE_WINDOW_MS;
+        let since_ms = now_ms - self.config.collect.dedupe.window_ms;
         let since = self
             .log
             .first_since(TOPIC_EVENTS, partition, since_ms)
@@ -383,6 +383,12 @@ impl Collector {
         for key in keys {
             self.window.remember(*key, now_ms);
         }
+    }
+
+    /// How far back events are remembered, milliseconds, at most since the process began.
+    #[must_use]
+    pub fn window_reach_ms(&self) -> i64 {
+        self.window.reach_ms(self.clock.now_ms())
     }
 
     /// How often deduplication had to forget early because it was full.

@@ -7,6 +7,7 @@ use super::check::agent::Agents;
 use super::check::facts::Facts;
 use super::check::outlier::OutlierRules;
 use super::check::place::Places;
+use super::dedupe::DedupeLimits;
 use super::senders::Senders;
 use crate::intake::Intake;
 use crate::limits::INFLIGHT_BYTES_MAX;
@@ -27,6 +28,8 @@ pub struct Collect {
     pub proxies: usize,
     /// Bytes of request bodies held at once.
     pub inflight_bytes_max: usize,
+    /// How long, and in how much memory, events are remembered to tell repetitions.
+    pub dedupe: DedupeLimits,
     /// Where item metadata of envelopes goes; without it such messages are refused.
     pub items: Option<Arc<Intake>>,
 }
@@ -40,6 +43,7 @@ impl Default for Collect {
             places: None,
             proxies: 0,
             inflight_bytes_max: INFLIGHT_BYTES_MAX,
+            dedupe: DedupeLimits::default(),
             items: None,
         }
     }

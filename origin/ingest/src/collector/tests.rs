@@ -1,5 +1,6 @@
 use super::*;
 use crate::fakes::{NOW_MS, Stores};
+use crate::limits::DEDUPE_WINDOW_MS;
 use axum::body::Body;
 use axum::http::Request;
 use mediaflow_shared::id::ContentId;

@@ -1,5 +1,6 @@
 //! `mediaflow simulate`: a publisher of twelve brands and its readers, over the real interfaces.
 
+use crate::config::FEATURES_SAMPLE;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -129,6 +130,13 @@ pub async fn run(a: SimulateArguments) -> Result<()> {
     }
 }
 
+/// The part of `[collect]` that costs memory, as it is by default.
+const COLLECT_SAMPLE: &str = "
+# [collect]
+# dedupe_window_s = 3600                 # within it an event that comes again is not taken again
+# dedupe_bytes_max = 150994944           # memory for that: an hour at 1,000 events/s; docs/collection.md has more
+";
+
 fn config(dir: &std::path::Path, cms: &str, poll_s: u32, head: &[String]) -> Result<()> {
     std::fs::create_dir_all(dir)
         .with_context(|| format!("folder {} cannot be created", dir.display()))?;
@@ -141,6 +149,8 @@ fn config(dir: &std::path::Path, cms: &str, poll_s: u32, head: &[String]) -> Res
     }
     main.push('\n');
     main.push_str(&brands_toml());
+    main.push_str(FEATURES_SAMPLE);
+    main.push_str(COLLECT_SAMPLE);
     for (name, text) in [
         ("mediaflow.toml", main),
         ("sources.toml", sources_toml(cms, poll_s)),

@@ -115,6 +115,13 @@ pub fn features(metrics: &Metrics, source: Arc<FeatureMetrics>) {
         "Event time up to which all busy partitions of this process are complete, seconds since the epoch; absent before.",
         &[],
     );
+    let reach = metrics
+        .gauge(
+            "features_dedupe_reach_seconds",
+            "How far back folded events are remembered, of the partition that remembers least.",
+            &[],
+        )
+        .with_label_values::<&str>(&[]);
     let views = folded_views();
     metrics.on_scrape(move || {
         let s = source.snapshot();
@@ -133,6 +140,7 @@ pub fn features(metrics: &Metrics, source: Arc<FeatureMetrics>) {
         raise(&fenced, s.fenced);
         raise(&state_bytes, s.state_bytes);
         partitions.set(clamped(s.partitions_assigned));
+        reach.set(clamped(s.seen_reach_min.saturating_mul(60)));
         if s.newest_ms > 0 {
             for (view, tier) in &views {
                 newest
@@ -146,14 +154,24 @@ pub fn features(metrics: &Metrics, source: Arc<FeatureMetrics>) {
     });
 }
 
-/// `mediaflow_ingest_dedupe_shortened_total`.
+/// `mediaflow_ingest_dedupe_*`.
 pub fn collector(metrics: &Metrics, source: Arc<Collector>) {
     let shortened = counter(
         metrics,
         "ingest_dedupe_shortened_total",
         "Times deduplication forgot early because it was full.",
     );
-    metrics.on_scrape(move || raise(&shortened, source.window_shortened()));
+    let reach = metrics
+        .gauge(
+            "ingest_dedupe_reach_seconds",
+            "How far back the collector remembers events, at most since it started.",
+            &[],
+        )
+        .with_label_values::<&str>(&[]);
+    metrics.on_scrape(move || {
+        raise(&shortened, source.window_shortened());
+        reach.set(source.window_reach_ms() / 1000);
+    });
 }
 
 /// `mediaflow_publisher_*`.
