@@ -138,6 +138,9 @@ pub struct RawItem {
     /// Free tags.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// People seen or heard in it, leading ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cast: Vec<String>,
     /// `images` of the source.
     #[serde(default)]
     pub images: Vec<RawMedia>,
@@ -256,6 +259,9 @@ pub struct Content {
     pub categories: Vec<String>,
     /// Free tags, lower-case.
     pub tags: Vec<String>,
+    /// People seen or heard in it, leading ones first (S2-02). Records of before it was known have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cast: Vec<String>,
     /// Merged media (S0-08).
     pub media_assets: Vec<MediaAsset>,
     /// Canonical URL; empty when the source has none.
@@ -271,4 +277,23 @@ pub struct Content {
     pub metadata: Metadata,
     /// What language processing found.
     pub nlp: Nlp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::article;
+
+    #[test]
+    fn records_of_before_the_cast_was_known_are_read_and_written_as_they_were() {
+        let mut content = article();
+        content.cast.clear();
+        let json = serde_json::to_string(&content).unwrap();
+        assert!(!json.contains("cast"), "{json}");
+        assert_eq!(serde_json::from_str::<Content>(&json).unwrap(), content);
+        let raw = r#"{"version":1,"source":"wp","source_cms":"wordpress","original_id":"1","brand":"daily","ingested_at":"2026-11-21T08:00:00Z"}"#;
+        let raw: RawItem = serde_json::from_str(raw).unwrap();
+        assert!(raw.cast.is_empty());
+        assert!(!serde_json::to_string(&raw).unwrap().contains("cast"));
+    }
 }

@@ -60,7 +60,11 @@ fn traffic(round: usize) -> Vec<Event> {
 async fn what_is_served_is_what_the_log_says() {
     let dir = tempfile::tempdir().unwrap();
     let origin = Origin::start(dir.path());
-    origin.import(&stories("s", STORIES)).await;
+    let mut items = stories("s", STORIES);
+    for (i, item) in items.iter_mut().enumerate() {
+        item["cast"] = json!([format!("Player {}", i % 3), "Ada Lead"]);
+    }
+    origin.import(&items).await;
     // Events of items that are not known yet teach nothing of topics, and a replay would know them.
     until("the stories are known", Duration::from_secs(20), || async {
         for s in 0..STORIES {
@@ -110,6 +114,11 @@ async fn what_is_served_is_what_the_log_says() {
     .await;
     let preferences = get(&origin, "/features/user/reader-0/preferences?brand=daily").await;
     assert_eq!(preferences["ratings"], json!({"count": 1, "mean": 4.0}));
+    // Read: stories 0, 3, 6 and 9.
+    let actors = json!([{"name": "Ada Lead", "value": 4}, {"name": "Player 0", "value": 4}]);
+    let mut met = preferences["actors"].as_array().unwrap().clone();
+    met.sort_by_key(|m| m["name"].to_string());
+    assert_eq!(json!(met), actors);
 
     // Values as they were now, asked for after more has happened.
     tokio::time::sleep(Duration::from_millis(20)).await;

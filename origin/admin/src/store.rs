@@ -653,6 +653,7 @@ fn raw_of(c: Content, now: Timestamp) -> RawItem {
         modified: ms(now),
         categories: c.categories,
         tags: c.tags,
+        cast: c.cast,
         media: media.collect(),
         url: c.url,
         language: Some(c.metadata.language),

@@ -46,6 +46,7 @@ fn article(id: u64) -> Content {
         expires_at: None,
         categories: vec!["news".into()],
         tags: vec![],
+        cast: vec![],
         media_assets: vec![],
         url: "https://daily.example/1".into(),
         series: None,

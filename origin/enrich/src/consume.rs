@@ -13,7 +13,7 @@ use mediaflow_ports::{
     Commit, EventLog, PortError, PortErrorKind, Record, StateStore, StoredRecord, partition_of,
 };
 use mediaflow_shared::content::{Content, RawItem};
-use mediaflow_shared::id::ContentId;
+use mediaflow_shared::id::{ContentId, name_hash};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,10 @@ pub const TOPIC_ENRICHED: &str = "content.enriched";
 pub const OUTBOX_ENRICHED: &str = "content.enriched";
 /// The view of articles: content id as 8 bytes, big-endian → `Content` as JSON.
 pub const VIEW_CONTENT: &str = "content";
+
+/// The view of people: [`name_hash`] as 4 bytes, big-endian → the name as it was last written. What is counted of
+/// people knows them by hash.
+pub const VIEW_PEOPLE: &str = "content.people";
 
 /// Why the service stopped before it was told to.
 #[derive(Debug, Error)]
@@ -204,6 +208,10 @@ impl Service {
             match decide(articles.get(&key), raw, new) {
                 Decision::Write(article) => {
                     let value = encode(&article)?;
+                    for person in &article.cast {
+                        let hash = name_hash(person).to_be_bytes();
+                        commit = commit.put(VIEW_PEOPLE, hash.to_vec(), person.clone());
+                    }
                     commit = commit.emit(OUTBOX_ENRICHED, key.clone(), value.clone());
                     changed.insert(key.clone(), value);
                     articles.insert(key, *article);

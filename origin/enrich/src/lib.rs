@@ -22,7 +22,9 @@ pub mod normalize;
 mod consume;
 mod decide;
 
-pub use consume::{CONSUMER, EnrichError, OUTBOX_ENRICHED, TOPIC_ENRICHED, VIEW_CONTENT, run};
+pub use consume::{
+    CONSUMER, EnrichError, OUTBOX_ENRICHED, TOPIC_ENRICHED, VIEW_CONTENT, VIEW_PEOPLE, run,
+};
 pub use decide::{Decision, decide};
 pub use normalize::Normalizer;
 pub use taxonomy::Taxonomy;

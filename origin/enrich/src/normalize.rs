@@ -47,6 +47,7 @@ impl Normalizer {
         let title = text::line_of_html(&raw.title, TITLE_CHARS_MAX);
         let categories = terms(&raw.categories, |name| self.taxonomy.map(&raw.brand, name));
         let tags = terms(&raw.tags, str::to_lowercase);
+        let cast = terms(&raw.cast, str::to_owned);
         let given = raw.language.as_deref();
         let nlp = self
             .analyzer
@@ -70,6 +71,7 @@ impl Normalizer {
             expires_at: expires,
             categories,
             tags,
+            cast,
             media_assets: media(raw),
             url: web_url(&raw.url, None).unwrap_or_default(),
             series: raw.series.as_deref().map(name).filter(|s| !s.is_empty()),

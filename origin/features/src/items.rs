@@ -4,13 +4,13 @@ use bytes::Bytes;
 use mediaflow_ports::{PortResult, StateStore};
 use mediaflow_shared::candidate;
 use mediaflow_shared::content::Content;
-use mediaflow_shared::id::ContentId;
+use mediaflow_shared::id::{ContentId, name_hash};
 use mediaflow_shared::topics::TOPICS;
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::cache::Map;
-use crate::limits::ITEMS_HOT_MAX;
+use crate::limits::{CAST_MAX, ITEMS_HOT_MAX};
 
 /// The view of unified articles: JSON by 8-byte big-endian content id.
 pub(crate) const VIEW_CONTENT: &str = "content";
@@ -22,6 +22,8 @@ pub struct ItemFacts {
     pub topics: [i8; TOPICS],
     /// Reading time in minutes, 0 when unknown.
     pub reading_time_min: u8,
+    /// Leading people in it by [`name_hash`]; 0 = none.
+    pub cast: [u32; CAST_MAX],
 }
 
 impl Default for ItemFacts {
@@ -29,6 +31,7 @@ impl Default for ItemFacts {
         Self {
             topics: [0; TOPICS],
             reading_time_min: 0,
+            cast: [0; CAST_MAX],
         }
     }
 }
@@ -39,10 +42,14 @@ impl ItemFacts {
     pub fn of_json(json: &[u8]) -> Option<(ContentId, Self)> {
         let content: Content = serde_json::from_slice(json).ok()?;
         let item = candidate::from_content(&content);
-        let facts = Self {
+        let mut facts = Self {
             topics: item.topics,
             reading_time_min: item.minutes,
+            ..Self::default()
         };
+        for (known, person) in facts.cast.iter_mut().zip(&content.cast) {
+            *known = name_hash(person);
+        }
         Some((item.content, facts))
     }
 }

@@ -99,6 +99,10 @@ pub const WATCHED_MAX: usize = 4;
 pub const COUNTRIES_MET_MAX: usize = 4;
 /// Brands per reader: a large house has twelve (S0-01), a reader three.
 pub const BRANDS_MET_MAX: usize = 8;
+/// People of an item that are counted: those a poster names.
+pub const CAST_MAX: usize = 4;
+/// People kept per reader, those met last: some films' worth, in about 7 bytes each.
+pub const PEOPLE_MET_MAX: usize = 12;
 /// A stay of so many seconds on an item is a long one.
 pub const LONG_READ_S: u32 = 60;
 /// So much of a video watched is all of it, percent: credits are seldom watched.

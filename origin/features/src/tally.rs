@@ -221,6 +221,15 @@ impl<const N: usize> Recent<N> {
             .map(|r| r.0)
     }
 
+    /// Names with times met, most first, the newer of two.
+    pub fn by_times(&self) -> Vec<(u32, u32)> {
+        let mut rows: Vec<_> = self.rows.iter().map(|r| (r.2, r.1, r.0)).collect();
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        rows.into_iter()
+            .map(|(times, _, name)| (name, times))
+            .collect()
+    }
+
     /// The name met last.
     pub fn last(&self) -> Option<u32> {
         self.rows.iter().max_by_key(|r| (r.1, r.0)).map(|r| r.0)

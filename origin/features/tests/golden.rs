@@ -79,6 +79,7 @@ fn facts(item: ContentId) -> Option<ItemFacts> {
     };
     facts.topics[(item.0 % 50) as usize] = 110;
     facts.topics[(item.0 % 49) as usize] = 60;
+    facts.cast[0] = (item.0 % 40) as u32;
     Some(facts)
 }
 

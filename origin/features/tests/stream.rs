@@ -95,6 +95,7 @@ fn article(id: u64) -> Content {
         expires_at: None,
         categories: vec![],
         tags: vec![],
+        cast: vec![],
         media_assets: vec![],
         url: String::new(),
         series: None,

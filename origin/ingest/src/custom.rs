@@ -11,6 +11,7 @@
 //! author = { join = ["/by/first", "/by/last"], with = " " }
 //! published = { at = "/pub", format = "%d.%m.%Y %H:%M", zone = "Europe/Berlin" }
 //! tags = { at = "/keywords", split = "," }
+//! cast = { each = "/credits/cast", at = "/name" }
 //! categories = { each = "/sections", at = "/name" }
 //! images = { each = "/pictures", url = "/src", alt = "/caption" }
 //! status = { at = "/state", map = { live = "published", killed = "unpublished" }, default = "draft" }
@@ -147,6 +148,8 @@ pub struct Mapping {
     pub categories: Option<Rule>,
     /// Tags.
     pub tags: Option<Rule>,
+    /// People seen or heard in it.
+    pub cast: Option<Rule>,
     /// Pictures.
     pub images: Option<MediaRule>,
     /// Other media.
@@ -205,6 +208,7 @@ impl Mapping {
             &self.expires,
             &self.categories,
             &self.tags,
+            &self.cast,
             &self.url,
             &self.language,
             &self.status,
@@ -459,6 +463,7 @@ fn item(v: &Value, m: &Mapping, source: &SourceConfig, now: Timestamp) -> Option
         expires: time(&m.expires),
         categories: texts(&m.categories),
         tags: texts(&m.tags),
+        cast: texts(&m.cast),
         images: media(&m.images),
         media: media(&m.media),
         url: text(&m.url).unwrap_or_default(),

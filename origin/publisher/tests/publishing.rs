@@ -49,6 +49,7 @@ fn article(id: u64, status: Status, updated_s: i64) -> Content {
         expires_at: None,
         categories: vec!["sports".into()],
         tags: vec![],
+        cast: vec![],
         media_assets: vec![],
         url: format!("https://daily.example/{id}"),
         series: None,

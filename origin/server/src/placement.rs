@@ -9,7 +9,7 @@ use crate::served;
 
 /// Views of many keys that are only ever read by key: no index of theirs is kept. They lie together, since what is
 /// committed with them does.
-const BY_KEY_ONLY: [ViewPlan; 8] = [
+const BY_KEY_ONLY: [ViewPlan; 9] = [
     ViewPlan::global(intake::VIEW_SEEN).unscanned(),
     ViewPlan::global(webhook::VIEW_DELIVERIES).unscanned(),
     ViewPlan::global(ugc::VIEW_UGC).unscanned(),
@@ -18,6 +18,7 @@ const BY_KEY_ONLY: [ViewPlan; 8] = [
     ViewPlan::global(archive::VIEW_RULES).unscanned(),
     ViewPlan::global(archive::VIEW_MODEL).unscanned(),
     ViewPlan::global(served::VIEW).unscanned(),
+    ViewPlan::global(mediaflow_enrich::VIEW_PEOPLE).unscanned(),
 ];
 
 /// The layout of the whole product. Content, rules and what editors do are committed across keys of all kinds, so

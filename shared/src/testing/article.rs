@@ -27,6 +27,7 @@ pub fn article() -> Content {
         expires_at: None,
         categories: vec!["Sport".into()],
         tags: vec!["one".into(), "two".into()],
+        cast: vec!["Ada Actor".into()],
         media_assets: vec![MediaAsset {
             kind: "image".into(),
             url: "https://daily.example/i.jpg".into(),

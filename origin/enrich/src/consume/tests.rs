@@ -152,3 +152,22 @@ async fn foreign_bytes_do_not_stop_the_rest() {
     b.settle().await;
     assert_eq!(b.article(&raw("1", "", 0)).await.title, "One");
 }
+
+#[tokio::test]
+async fn people_are_found_by_the_hash_of_their_name() {
+    let b = Bench::new();
+    let film = RawItem {
+        cast: vec![
+            "Ada Actor".into(),
+            " Bob&nbsp;Star ".into(),
+            "Ada Actor".into(),
+        ],
+        ..raw("1", "A film", 100)
+    };
+    b.deliver(&film).await;
+    b.settle().await;
+    assert_eq!(b.article(&film).await.cast, ["Ada Actor", "Bob Star"]);
+    let key = name_hash("bob star").to_be_bytes();
+    let name = b.state.get(VIEW_PEOPLE, &key).await.unwrap().unwrap();
+    assert_eq!(&name[..], b"Bob Star");
+}

@@ -16,6 +16,7 @@ pub fn page() -> String {
          (ADR 0009).\n",
     );
     out.push_str(&settings());
+    out.push_str(PREFERENCES);
     // Writing to a String does not fail.
     let _ = writeln!(out, "\n{} features.", all().len());
     for entity in Entity::ALL {
@@ -40,6 +41,17 @@ pub fn page() -> String {
     }
     out
 }
+
+/// The older shape of a reader's taste.
+const PREFERENCES: &str = r#"
+## Preferences
+
+`GET /features/user/{id}/preferences?brand=…` answers `{ratings: {count, mean}, genres: [{name, value}], actors: [{name, value}]}`
+(S2-08). Actors are the people that content names as its `cast`, four an item, met in what was read, watched or liked; the twelve met
+last are kept. A cast comes from `cast` of a mapping, the WordPress taxonomies `cast`, `actor`, `actors` and `people`, the Drupal fields
+`field_cast`, `field_actors`, `field_actor` and `field_people` (name them in the source's `include`), `cast` or `actors` of Metarank's
+items, and `cast` of imported items. Feeds have none. Names are kept by hash (32 bits) in states and in the feature `actors`.
+"#;
 
 /// What an operator may set, with what holds by default.
 fn settings() -> String {

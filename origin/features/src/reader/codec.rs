@@ -1,5 +1,6 @@
 //! The stored form: a version byte; the taste in bincode's format (`wincode`, variable-length integers) behind its
-//! length; then the packed counters. Version 1 was the taste alone, and is read still.
+//! length; then the packed counters; then, in version 3, the people met. Version 1 was the taste alone, version 2 has no
+//! people and is what is written of a reader who met none; both are read.
 
 use mediaflow_shared::wire::WireError;
 use wincode::config::{self, Configuration};
@@ -8,8 +9,10 @@ use super::ReaderState;
 use super::taste::Taste;
 use crate::activity::Activity;
 use crate::pack::{self, Damaged};
+use crate::tally::Recent;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const NO_PEOPLE: u8 = 2;
 const TASTE_ALONE: u8 = 1;
 const WHAT: &str = "reader state";
 /// A stored state is never larger; more is damage.
@@ -36,7 +39,8 @@ impl ReaderState {
 
     /// Appends [`Self::encode`].
     pub(crate) fn encode_into(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
+        let people = self.people.len() > 0;
+        out.push(if people { VERSION } else { NO_PEOPLE });
         // The length goes before what it measures, in the two bytes that any length of a taste fits.
         let length_at = out.len();
         out.extend_from_slice(&[0x80, 0]);
@@ -49,6 +53,9 @@ impl ReaderState {
         }
         pack::put(out, self.version);
         self.activity.pack(out);
+        if people {
+            self.people.pack(out);
+        }
     }
 
     /// Reads what [`Self::encode`] wrote.
@@ -69,18 +76,23 @@ impl ReaderState {
                 taste: taste(body)?,
                 ..Self::default()
             }),
-            Some((&VERSION, mut body)) => {
+            Some((found @ &(VERSION | NO_PEOPLE), mut body)) => {
                 let damaged = |Damaged(why): Damaged| malformed(why.to_owned());
                 let n = pack::take_len(&mut body, BYTES_MAX).map_err(damaged)?;
                 let taste = taste(pack::take_bytes(&mut body, n).map_err(damaged)?)?;
                 let version = pack::take(&mut body).map_err(damaged)?;
                 let activity = Activity::unpack(&mut body).map_err(damaged)?;
+                let people = match *found {
+                    VERSION => Recent::unpack(&mut body).map_err(damaged)?,
+                    _ => Recent::default(),
+                };
                 if !body.is_empty() {
                     return Err(malformed("bytes left over".to_owned()));
                 }
                 Ok(Self {
                     taste,
                     activity,
+                    people,
                     version,
                 })
             }

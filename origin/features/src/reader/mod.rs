@@ -5,6 +5,7 @@ mod blob;
 mod codec;
 mod taste;
 
+use mediaflow_shared::event::EventType;
 use mediaflow_shared::profile::{Length, Profile};
 use mediaflow_shared::time::Timestamp;
 use mediaflow_shared::topics::{self, LANES};
@@ -14,14 +15,19 @@ pub(crate) use taste::Effect;
 use crate::activity::{Activity, SessionRule};
 use crate::declare::Value;
 use crate::items::ItemFacts;
+use crate::limits::PEOPLE_MET_MAX;
 use crate::seen::Seen;
+use crate::tally::Recent;
 use taste::Taste;
 
-/// The state of one reader. Bounded: at most 1.5 KB stored, a few hundred bytes for most.
+/// The state of one reader. Bounded: at most 1.5 KB stored, a few hundred bytes for most; 100 bytes more where content
+/// names a cast.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReaderState {
     taste: Taste,
     pub(crate) activity: Activity,
+    /// People in what was read, watched or liked.
+    pub(crate) people: Recent<PEOPLE_MET_MAX>,
     /// Offset of the last event folded, and one.
     version: u64,
 }
@@ -48,7 +54,12 @@ impl ReaderState {
         let mut effect = self.taste.fold(e, item);
         if effect.forget {
             self.activity = Activity::default();
+            self.people = Recent::default();
         } else if !effect.ignored {
+            if e.is_read() || e.kind == EventType::Like {
+                let cast = item.iter().flat_map(|i| i.cast).filter(|p| *p != 0);
+                cast.for_each(|person| self.people.meet(person, e.at_s(), 1));
+            }
             effect.reached = self.activity.fold(e, item, &c.rule, c.in_time);
         }
         effect
@@ -58,6 +69,7 @@ impl ReaderState {
     /// of events, and all events of a reader are in one partition.
     pub fn merge(&mut self, other: &Self, rule: &SessionRule) {
         self.activity.merge(&other.activity, rule);
+        self.people.merge(&other.people);
         self.version = self.version.max(other.version);
     }
 

@@ -52,6 +52,7 @@ fn about(topic: usize, also: usize) -> ItemFacts {
     ItemFacts {
         topics,
         reading_time_min: (topic % 12) as u8,
+        ..ItemFacts::default()
     }
 }
 
@@ -418,3 +419,50 @@ fn the_busiest_reader_stays_within_the_stated_size() {
 
 /// What the documentation promises; a typical reader has a quarter of it.
 const READER_BYTES_MAX: usize = 1_536;
+
+#[test]
+fn people_of_what_was_read_watched_and_liked_are_met() {
+    let starring = |cast: [u32; 4]| ItemFacts {
+        cast,
+        ..ItemFacts::default()
+    };
+    let mut r = ReaderState::default();
+    r.see(&event(EventType::Read, 1, 0), Some(&starring([7, 8, 0, 0])));
+    let watched = Seen {
+        played: true,
+        ..event(EventType::VideoProgress, 2, 1)
+    };
+    r.see(&watched, Some(&starring([8, 0, 0, 0])));
+    r.see(&event(EventType::Like, 3, 2), Some(&starring([9, 0, 0, 0])));
+    r.see(&event(EventType::Hide, 4, 3), Some(&starring([5, 0, 0, 0])));
+    assert_eq!(r.people.by_times(), [(8, 2), (9, 1), (7, 1)]);
+    let bytes = r.encode();
+    assert_eq!(bytes[0], 3);
+    assert_eq!(ReaderState::decode(&bytes).unwrap(), r);
+    // A reader of items without a cast is written as before there were any, and read by releases of then.
+    let mut before = r.clone();
+    before.people = Recent::default();
+    let bytes = before.encode();
+    assert_eq!(bytes[0], 2);
+    assert_eq!(ReaderState::decode(&bytes).unwrap(), before);
+    // Who leaves is forgotten with them.
+    r.see(&event(EventType::Reset, 1, 9), None);
+    assert_eq!(r.people, Recent::default());
+}
+
+#[test]
+fn the_people_of_a_reader_cost_a_hundred_bytes_at_most() {
+    let mut r = ReaderState::default();
+    for n in 0..100u32 {
+        let mut facts = ItemFacts::default();
+        for (i, person) in facts.cast.iter_mut().enumerate() {
+            *person = u32::MAX - n * 4 - i as u32;
+        }
+        r.see(&event(EventType::Read, n.into(), n * 1440), Some(&facts));
+    }
+    let mut without = r.clone();
+    without.people = Recent::default();
+    let bytes = r.encode().len() - without.encode().len();
+    assert!((60..=110).contains(&bytes), "{bytes}");
+    assert_eq!(r.people.len(), crate::limits::PEOPLE_MET_MAX);
+}

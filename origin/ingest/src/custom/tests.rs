@@ -14,7 +14,7 @@ fn nested_json_with_local_times_is_read() {
     let doc = r#"{"data":{"cursor":"c9","items":[
         {"uid":17,"headline":"Börse","text":{"html":"<p>x</p>","teaser":"t"},"byline":{"first":"Eva","last":"Kern"},
          "pub":"21.11.2026 09:30","changed":"21.11.2026 10:00:05","sections":[{"name":"Wirtschaft"},{"name":"Geld"}],
-         "keywords":"DAX, Zinsen,","pictures":[{"src":"https://k/i.jpg","caption":"i"}],"state":"live",
+         "keywords":"DAX, Zinsen,","credits":[{"name":"Ann Actor","role":"Lead"},{"name":"Bob Star"}],"pictures":[{"src":"https://k/i.jpg","caption":"i"}],"state":"live",
          "permalink":"https://k/17"},
         {"uid":18,"state":"killed"}, {"uid":19,"state":"odd"}, {"headline":"no id"}]}}"#;
     let (items, document) = items(doc.as_bytes(), &sample("custom-json"), Timestamp(1)).unwrap();
@@ -34,6 +34,7 @@ fn nested_json_with_local_times_is_read() {
         (i.categories.len(), &i.tags[..]),
         (2, &["DAX".to_owned(), "Zinsen".to_owned()][..])
     );
+    assert_eq!(i.cast, ["Ann Actor", "Bob Star"]);
     assert_eq!(
         (i.images[0].alt.as_str(), i.language.as_deref()),
         ("i", Some("de"))

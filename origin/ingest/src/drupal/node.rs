@@ -86,6 +86,7 @@ fn item(
         expires: time(node, "/attributes/unpublish_on"),
         categories: related.categories,
         tags: related.tags,
+        cast: related.cast,
         images: related.images,
         url: alias
             .and_then(|a| base.join(&a).ok())
@@ -151,9 +152,13 @@ fn time(node: &Value, pointer: &str) -> RawTime {
     }
 }
 
+/// Fields whose terms or nodes are people in the item: what sites call them, there is no field of Drupal's own.
+const CAST: [&str; 4] = ["field_cast", "field_actors", "field_actor", "field_people"];
+
 /// What a node's relationships lead to.
 #[derive(Default)]
 struct Related {
+    cast: Vec<String>,
     author: Option<String>,
     categories: Vec<String>,
     tags: Vec<String>,
@@ -167,6 +172,12 @@ impl Related {
             let Some(resource) = resolve(reference, included) else {
                 continue;
             };
+            if CAST.contains(&name) {
+                let person = text_at(resource, "/attributes/name");
+                let person = person.or_else(|| text_at(resource, "/attributes/title"));
+                out.cast.extend(person);
+                continue;
+            }
             let kind = text_at(resource, "/type").unwrap_or_default();
             match kind.split("--").next().unwrap_or("") {
                 "user" if name == "uid" => {
@@ -255,6 +266,7 @@ mod tests {
                     "uid": {"data": {"type": "user--user", "id": "u1"}},
                     "field_tags": {"data": [{"type": "taxonomy_term--tags", "id": "t1"}]},
                     "field_recipe_category": {"data": [{"type": "taxonomy_term--recipe_category", "id": "c1"}]},
+                    "field_cast": {"data": [{"type": "taxonomy_term--people", "id": "p1"}, {"type": "node--person", "id": "p2"}]},
                     "field_media_image": {"data": {"type": "media--image", "id": "m1"}}
                 }
             }],
@@ -262,6 +274,8 @@ mod tests {
                 {"type": "user--user", "id": "u1", "attributes": {"display_name": "Ada"}},
                 {"type": "taxonomy_term--tags", "id": "t1", "attributes": {"name": "Vegan"}},
                 {"type": "taxonomy_term--recipe_category", "id": "c1", "attributes": {"name": "Starters"}},
+                {"type": "taxonomy_term--people", "id": "p1", "attributes": {"name": "Julia Cook"}},
+                {"type": "node--person", "id": "p2", "attributes": {"title": "Jacques Chef"}},
                 {"type": "media--image", "id": "m1", "relationships": {
                     "field_media_image": {"data": {"type": "file--file", "id": "f1", "meta": {"alt": "A soup"}}},
                     "thumbnail": {"data": {"type": "file--file", "id": "f2"}}}},
@@ -284,6 +298,7 @@ mod tests {
                 &["Starters".to_owned()][..]
             )
         );
+        assert_eq!(i.cast, ["Julia Cook", "Jacques Chef"]);
         assert_eq!(
             (i.images[0].url.as_str(), i.images[0].alt.as_str()),
             ("https://umami.example/sites/soup.jpg", "A soup")

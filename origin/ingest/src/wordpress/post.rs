@@ -39,7 +39,11 @@ pub fn item(post: &Value, source: &SourceConfig, now: Timestamp) -> Option<RawIt
     let status = text_at(post, "/status").unwrap_or_default();
     let published = time(post, "date");
     let protected = post.pointer("/content/protected").and_then(Value::as_bool) == Some(true);
-    let (categories, tags) = terms(post);
+    let Terms {
+        categories,
+        tags,
+        cast,
+    } = Terms::of(post);
     Some(RawItem {
         version: CONTENT_VERSION,
         source: source.slug.clone(),
@@ -59,6 +63,7 @@ pub fn item(post: &Value, source: &SourceConfig, now: Timestamp) -> Option<RawIt
         modified: time(post, "modified"),
         categories,
         tags,
+        cast,
         images: images(post),
         url: text_at(post, "/link").unwrap_or_default(),
         language: text_at(post, "/lang"),
@@ -111,38 +116,55 @@ fn author(post: &Value) -> Option<String> {
         .filter(|a| !a.is_empty())
 }
 
-fn terms(post: &Value) -> (Vec<String>, Vec<String>) {
-    let (mut categories, mut tags) = (Vec::new(), Vec::new());
-    let groups = post.pointer("/_embedded/wp:term").and_then(Value::as_array);
-    for term in groups
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_array)
-        .flatten()
-    {
-        let Some(name) = text_at(term, "/name") else {
-            continue;
-        };
-        match text_at(term, "/taxonomy").as_deref() {
-            Some("category") if name != "Uncategorized" => categories.push(name),
-            Some("post_tag") => tags.push(name),
-            _ => {}
-        }
-    }
-    // A webhook may send names in place of ids.
-    for (field, out) in [("categories", &mut categories), ("tags", &mut tags)] {
-        let list = post
-            .get(field)
-            .and_then(Value::as_array)
+/// Taxonomies whose terms are people in the item: WordPress has none of its own, sites register one.
+pub(super) const CAST: [&str; 4] = ["cast", "actor", "actors", "people"];
+
+#[derive(Default)]
+struct Terms {
+    categories: Vec<String>,
+    tags: Vec<String>,
+    cast: Vec<String>,
+}
+
+impl Terms {
+    fn of(post: &Value) -> Self {
+        let mut out = Self::default();
+        let groups = post.pointer("/_embedded/wp:term").and_then(Value::as_array);
+        for term in groups
             .into_iter()
-            .flatten();
-        out.extend(list.filter_map(|v| {
-            v.as_str()
-                .map(str::to_owned)
-                .or_else(|| text_at(v, "/name"))
-        }));
+            .flatten()
+            .filter_map(Value::as_array)
+            .flatten()
+        {
+            let Some(name) = text_at(term, "/name") else {
+                continue;
+            };
+            match text_at(term, "/taxonomy").as_deref() {
+                Some("category") if name != "Uncategorized" => out.categories.push(name),
+                Some("post_tag") => out.tags.push(name),
+                Some(taxonomy) if CAST.contains(&taxonomy) => out.cast.push(name),
+                _ => {}
+            }
+        }
+        // A webhook may send names in place of ids.
+        for (field, out) in [
+            ("categories", &mut out.categories),
+            ("tags", &mut out.tags),
+            ("cast", &mut out.cast),
+        ] {
+            let list = post
+                .get(field)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            out.extend(list.filter_map(|v| {
+                v.as_str()
+                    .map(str::to_owned)
+                    .or_else(|| text_at(v, "/name"))
+            }));
+        }
+        out
     }
-    (categories, tags)
 }
 
 fn images(post: &Value) -> Vec<RawMedia> {
@@ -181,11 +203,12 @@ mod tests {
             "excerpt": {"rendered": "<p>e</p>"}, "author": 3, "categories": [7], "tags": [],
             "_embedded": {
                 "author": [{"name": "Ada"}],
-                "wp:term": [[{"taxonomy": "category", "name": "Tech"}], [{"taxonomy": "post_tag", "name": "AI"}]],
+                "wp:term": [[{"taxonomy": "category", "name": "Tech"}], [{"taxonomy": "post_tag", "name": "AI"}], [{"taxonomy": "cast", "name": "Ann Actor"}]],
                 "wp:featuredmedia": [{"media_type": "image", "source_url": "https://d/i.jpg", "alt_text": "i"}]
             }
         });
         let i = item(&post, &source("wordpress"), Timestamp(1)).unwrap();
+        assert_eq!(i.cast, ["Ann Actor"]);
         assert_eq!(
             (i.original_id.as_str(), i.title.as_str(), i.body.as_str()),
             ("42", "A &amp; B", "<p>x</p>")

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-use super::post::{kind_of, status_of};
+use super::post::{CAST, kind_of, status_of};
 use crate::error::{IngestError, IngestResult};
 use crate::limits::FIELD_BYTES_MAX;
 use crate::source::SourceConfig;
@@ -39,6 +39,7 @@ struct Entry {
     meta: HashMap<String, String>,
     categories: Vec<String>,
     tags: Vec<String>,
+    cast: Vec<String>,
     format: String,
 }
 
@@ -161,6 +162,7 @@ impl Context {
             ingested_at: now,
             categories: e.categories,
             tags: e.tags,
+            cast: e.cast,
             ..RawItem::default()
         }
     }
@@ -301,6 +303,7 @@ impl<R: BufRead, F: FnMut(Found, u64) -> IngestResult<()>> Scanner<'_, R, F> {
                                 }
                                 "post_tag" | "tag" => entry.tags.push(term),
                                 "post_format" => entry.format = nicename,
+                                taxonomy if CAST.contains(&taxonomy) => entry.cast.push(term),
                                 _ => {}
                             }
                         }

@@ -275,6 +275,16 @@ fn taste(all: &mut Vec<FeatureDefinition>) {
             |r, ask| r.confidence(ask.now),
         ),
         reader(
+            "actors",
+            Ranking,
+            &[Read, Like, VideoProgress],
+            "People in what was read, watched or liked, of the twelve met last, most met first: hash of the name",
+            |r, _| {
+                let row = |(name, times): (u32, u32)| (format!("{name:08x}"), i64::from(times));
+                Value::Ranking(r.people.by_times().into_iter().map(row).collect())
+            },
+        ),
+        reader(
             "preferred_length",
             Label,
             FED,

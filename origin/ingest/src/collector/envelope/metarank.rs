@@ -13,7 +13,7 @@
 //! | interaction: `item`, `ranking` | `content_id`, `feed_id` |
 //! | interaction: fields `dwell_s`, `rating`, `revenue`, `currency`, `position_s`, `duration_s` | the same |
 //! | user: fields `age`, `age_group`, `country`, `subscription`, `language`, `joined` | identify with `traits` |
-//! | item: fields `title`, `body`, `summary`, `url`, `author`, `category`, `tags`, `image`, `language`, `published` | an item of content |
+//! | item: fields `title`, `body`, `summary`, `url`, `author`, `category`, `tags`, `cast` or `actors`, `image`, `language`, `published` | an item of content |
 //!
 //! `relevancy` is not read: what was served, and why, is known from our own served records.
 
@@ -179,6 +179,7 @@ fn item(
         modified: stamp(f),
         categories: many(["category", "categories"]),
         tags: many(["tags", "tag"]),
+        cast: many(["cast", "actors"]),
         images: if image.is_empty() {
             Vec::new()
         } else {

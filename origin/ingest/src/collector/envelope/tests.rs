@@ -207,6 +207,7 @@ async fn metarank_events_become_impressions_interactions_traits_and_items() {
     let body = json!([
         {"event": "item", "id": "i1", "timestamp": "1795247000000", "item": "story-1",
          "fields": [{"name": "title", "value": "Bridge reopens"}, {"name": "tags", "value": ["city", "traffic"]},
+                    {"name": "actors", "value": ["Ann Actor", "Bob Star"]},
                     {"name": "body", "value": "The bridge is open again."}]},
         {"event": "user", "id": "u1", "timestamp": 1795247000000_i64, "user": "ann",
          "fields": [{"name": "age", "value": 22}, {"name": "gender", "value": "f"}]},
@@ -255,8 +256,16 @@ async fn metarank_events_become_impressions_interactions_traits_and_items() {
     );
     let items = raw_items(&s).await;
     assert_eq!(
-        (items[0].title.as_str(), items[0].tags.len()),
-        ("Bridge reopens", 2)
+        (
+            items[0].title.as_str(),
+            items[0].tags.len(),
+            &items[0].cast[..]
+        ),
+        (
+            "Bridge reopens",
+            2,
+            &["Ann Actor".to_owned(), "Bob Star".to_owned()][..]
+        )
     );
     assert_eq!(
         ContentId::of(&items[0].source, &items[0].original_id).to_string(),
