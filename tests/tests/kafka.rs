@@ -148,18 +148,9 @@ async fn a_broker_that_is_not_there_is_named_at_start() {
     assert!(said.contains("`replicas` is none of replication"), "{said}");
 }
 
-/// The sum of a family in a process's metrics.
-async fn metric(origin: &Origin, family: &str) -> u64 {
-    let metrics = reqwest::get(format!("{}/metrics", origin.url))
-        .await
-        .unwrap();
-    let text = metrics.text().await.unwrap();
-    let value = |l: &str| {
-        let rest = l.strip_prefix(family)?;
-        let ours = rest.starts_with(' ') || rest.starts_with('{');
-        ours.then(|| rest.rsplit(' ').next()?.parse::<u64>().ok())?
-    };
-    text.lines().filter_map(value).sum()
+/// A count in a process's metrics; 0 while it has none.
+async fn count(origin: &Origin, name: &str) -> u64 {
+    origin.metric(name).await.unwrap_or(0.0) as u64
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,15 +175,15 @@ async fn two_processes_share_the_making_of_articles_and_do_none_twice() {
     let mut two = setup("enrich,admin").start(two.path());
     let shared = |a: u64, b: u64| (a, b) == (2, 2);
     until("both have a seat", Duration::from_secs(60), || async {
-        let family = "mediaflow_enrich_partitions";
-        let (a, b) = (metric(&one, family).await, metric(&two, family).await);
+        let name = "enrich_partitions";
+        let (a, b) = (count(&one, name).await, count(&two, name).await);
         shared(a, b).then_some(())
     })
     .await;
-    let handled = "mediaflow_enrich_items_total";
+    let handled = "enrich_items_total";
     let both = async |n: u64| {
         until("all articles", Duration::from_secs(60), || async {
-            let (a, b) = (metric(&one, handled).await, metric(&two, handled).await);
+            let (a, b) = (count(&one, handled).await, count(&two, handled).await);
             (a + b >= n).then_some((a, b))
         })
         .await
@@ -210,8 +201,8 @@ async fn two_processes_share_the_making_of_articles_and_do_none_twice() {
     two.kill();
     one.import(&stories("t", 40)).await;
     until("the other's share", Duration::from_secs(60), || async {
-        let all = metric(&one, "mediaflow_enrich_partitions").await == 4;
-        let (made, share) = (metric(&one, handled).await, a + 40);
+        let all = count(&one, "enrich_partitions").await == 4;
+        let (made, share) = (count(&one, handled).await, a + 40);
         (all && made >= share).then_some(())
     })
     .await;

@@ -244,22 +244,11 @@ async fn broker_away(plan: Plan) -> Result<Found> {
 /// Waits until the collector's spool is empty.
 pub async fn drained(collector: &Origin) -> Result<()> {
     let end = Instant::now() + RECOVERED;
-    loop {
-        let text = reqwest::get(format!("{}/metrics", collector.url)).await?;
-        let text = text.text().await?;
-        let waiting = text
-            .lines()
-            .filter(|l| {
-                l.starts_with("mediaflow_spool_records ")
-                    || l.starts_with("mediaflow_spool_records{")
-            })
-            .any(|l| !l.ends_with(" 0"));
-        if !waiting {
-            return Ok(());
-        }
+    while collector.metric("spool_records").await != Some(0.0) {
         ensure!(Instant::now() < end, "the spool is not drained");
         tokio::time::sleep(ms(200)).await;
     }
+    Ok(())
 }
 
 /// Redis forgets everything, then dies and comes back: the folds begin again at the log's beginning.
