@@ -146,6 +146,7 @@ impl Core {
         let db = Database::builder(path)
             .cache_size(limits::CACHE_BYTES)
             .max_journaling_size(limits::JOURNAL_BYTES_MAX)
+            .worker_threads(limits::WORKERS)
             // Cores are scarcer than a disk's bytes: compressing every append would cost as much as reading it.
             .journal_compression(CompressionType::None)
             .open()

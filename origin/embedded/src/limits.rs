@@ -32,6 +32,10 @@ pub const GROUP_LINGER_STEP: Duration = Duration::from_micros(500);
 /// A group of fewer calls was not load: the next one does not linger.
 pub const GROUP_CALLS_LINGER_MIN: usize = 16;
 
+/// Threads that flush and compact, which mostly wait for the disk. The first of several takes no compaction but puts it back
+/// into the queue, over and over while the others are busy: of two that was a tenth of the origin's CPU under load. One
+/// alone leaves flushes behind compactions, and writers wait for it.
+pub const WORKERS: usize = 4;
 /// Memtable of a keyspace: half of fjall's default, since there are a dozen keyspaces.
 pub const MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
 /// Journals beyond this make lagging keyspaces flush; bounds the time to reopen after a crash.

@@ -109,7 +109,7 @@ impl StateStore for EmbeddedState {
 
     async fn outbox_read(&self, outbox: &str, max: usize) -> PortResult<Vec<OutboxRecord>> {
         let outbox = outbox.to_owned();
-        self.run(move |inner| outbox::read(&inner.core, &outbox, max))
+        self.run(move |inner| inner.outboxes.read(&inner.core, &outbox, max))
             .await
     }
 

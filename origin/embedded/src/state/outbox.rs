@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 use fjall::OwnedWriteBatch;
@@ -18,6 +18,9 @@ use crate::{Core, fault, meta_key};
 #[derive(Default)]
 pub(super) struct Outboxes {
     wakers: Mutex<HashMap<String, watch::Sender<u64>>>,
+    /// Per outbox the oldest id that may still be there. What was acknowledged before it stays in the tree as deletions for
+    /// a while, and every read from the beginning would walk over them.
+    heads: Mutex<HashMap<String, u64>>,
 }
 
 impl Outboxes {
@@ -71,35 +74,49 @@ impl Outboxes {
             .or_insert_with(|| watch::Sender::new(0))
             .subscribe()
     }
+
+    /// The oldest entries.
+    pub fn read(&self, core: &Core, outbox: &str, max: usize) -> PortResult<Vec<OutboxRecord>> {
+        let prefix = meta_key(&["outbox", outbox, ""]);
+        let from = self.heads().get(outbox).copied().unwrap_or(0);
+        // Ids lie behind a NUL: the next byte is past them all.
+        let end = meta_key(&["outbox", &format!("{outbox}\u{1}")]);
+        let rows = core.meta.range(row_key(outbox, from)..end).take(max);
+        let found: Vec<OutboxRecord> = rows
+            .map(|guard| {
+                let (key, row) = guard
+                    .into_inner()
+                    .map_err(|e| fault::storage("read an outbox", e))?;
+                record(&key[prefix.len()..], row.into())
+            })
+            .collect::<PortResult<_>>()?;
+        // Ids ascend in the order of the commits that brought them: nothing older will come.
+        if let Some(first) = found.first() {
+            self.heads().insert(outbox.to_owned(), first.id);
+        }
+        Ok(found)
+    }
+
+    fn heads(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-pub(super) fn read(core: &Core, outbox: &str, max: usize) -> PortResult<Vec<OutboxRecord>> {
-    let prefix = meta_key(&["outbox", outbox, ""]);
-    core.meta
-        .prefix(&prefix)
-        .take(max)
-        .map(|guard| {
-            let (key, row) = guard
-                .into_inner()
-                .map_err(|e| fault::storage("read an outbox", e))?;
-            let id = key[prefix.len()..]
-                .try_into()
-                .map_err(|_| fault::corrupt("an outbox id"))?;
-            let mut row = Bytes::from(row);
-            let key_len = row
-                .try_get_u32()
-                .map_err(|_| fault::corrupt("an outbox row"))? as usize;
-            if row.len() < key_len {
-                return Err(fault::corrupt("an outbox row"));
-            }
-            let key = row.split_to(key_len);
-            Ok(OutboxRecord {
-                id: u64::from_be_bytes(id),
-                key,
-                value: row,
-            })
-        })
-        .collect()
+fn record(id: &[u8], row: Bytes) -> PortResult<OutboxRecord> {
+    let id = id.try_into().map_err(|_| fault::corrupt("an outbox id"))?;
+    let mut row = row;
+    let key_len = row
+        .try_get_u32()
+        .map_err(|_| fault::corrupt("an outbox row"))? as usize;
+    if row.len() < key_len {
+        return Err(fault::corrupt("an outbox row"));
+    }
+    let key = row.split_to(key_len);
+    Ok(OutboxRecord {
+        id: u64::from_be_bytes(id),
+        key,
+        value: row,
+    })
 }
 
 pub(super) fn ack(core: &Core, outbox: &str, ids: &[u64]) -> PortResult<()> {
