@@ -3,13 +3,13 @@
 use mediaflow_features::declare::plans;
 use mediaflow_ingest::{intake, ugc, webhook};
 use mediaflow_ports::{Layout, ViewPlan};
-use mediaflow_publisher::archive;
+use mediaflow_publisher::{VIEW_BUDGET, VIEW_SENT, archive};
 
 use crate::served;
 
 /// Views of many keys that are only ever read by key: no index of theirs is kept. They lie together, since what is
 /// committed with them does.
-const BY_KEY_ONLY: [ViewPlan; 9] = [
+const BY_KEY_ONLY: [ViewPlan; 11] = [
     ViewPlan::global(intake::VIEW_SEEN).unscanned(),
     ViewPlan::global(webhook::VIEW_DELIVERIES).unscanned(),
     ViewPlan::global(ugc::VIEW_UGC).unscanned(),
@@ -17,6 +17,8 @@ const BY_KEY_ONLY: [ViewPlan; 9] = [
     ViewPlan::global(archive::VIEW_CHUNK).unscanned(),
     ViewPlan::global(archive::VIEW_RULES).unscanned(),
     ViewPlan::global(archive::VIEW_MODEL).unscanned(),
+    ViewPlan::global(VIEW_SENT).unscanned(),
+    ViewPlan::global(VIEW_BUDGET).unscanned(),
     ViewPlan::global(served::VIEW).unscanned(),
     ViewPlan::global(mediaflow_enrich::VIEW_PEOPLE).unscanned(),
 ];

@@ -85,15 +85,21 @@ for at = 1, touched do
   if removed[at] and #removed[at] > 0 then redis.call('ZREM', index, unpack(removed[at])) end
 end
 
-local woken = {}
+-- An outbox's ids are drawn at once: each call from Lua costs more than the command itself.
+local counts, last = {}, {}
 for n = 1, entries do
-  local at = tonumber(ARGV[arg + 1])
-  local stream = KEYS[3 + at]
-  local outbox = string.sub(stream, #ARGV[12] + 3)
-  local id = redis.call('HINCRBY', facts, 'o|' .. outbox, 1)
-  redis.call('XADD', stream, string.format('%.0f-0', id), ARGV[arg + 2], ARGV[arg + 3])
-  arg = arg + 3
-  woken[outbox] = true
+  local at = ARGV[arg + 3 * n - 2]
+  counts[at] = (counts[at] or 0) + 1
 end
-for outbox in pairs(woken) do redis.call('PUBLISH', ARGV[11], outbox) end
+for at, count in pairs(counts) do
+  local outbox = string.sub(KEYS[3 + tonumber(at)], #ARGV[12] + 3)
+  last[at] = redis.call('HINCRBY', facts, 'o|' .. outbox, count) - count
+  redis.call('PUBLISH', ARGV[11], outbox)
+end
+for _ = 1, entries do
+  local at = ARGV[arg + 1]
+  last[at] = last[at] + 1
+  redis.call('XADD', KEYS[3 + tonumber(at)], string.format('%.0f-0', last[at]), ARGV[arg + 2], ARGV[arg + 3])
+  arg = arg + 3
+end
 return {0}

@@ -234,6 +234,9 @@ fn launch(port: u16, folder: &Path, arguments: &[String]) -> Result<Process> {
         "yes",
         "--appendfsync",
         "always",
+        // A file that grows by megabytes a second would be rewritten every few seconds while it is small.
+        "--auto-aof-rewrite-min-size",
+        "1gb",
         "--dir",
         &path,
     ];

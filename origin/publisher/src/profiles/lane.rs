@@ -63,6 +63,8 @@ pub(super) struct Work {
     pub profile: Option<Profile>,
     /// Not in the view of parked blobs as it is here.
     pub unsaved: bool,
+    /// The view of parked blobs has one of this reader, this or an older one.
+    pub parked: bool,
 }
 
 pub(super) struct Desk {
@@ -305,6 +307,7 @@ impl ProfileLane {
         now_ms: i64,
     ) -> Option<Work> {
         let unsaved = !heard.value.is_empty();
+        let was_parked = parked.is_some();
         let mut held = parked.unwrap_or(Held {
             at_ms: now_ms,
             ..Held::default()
@@ -327,6 +330,7 @@ impl ProfileLane {
             held,
             profile,
             unsaved,
+            parked: was_parked,
         })
     }
 

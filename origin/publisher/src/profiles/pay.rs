@@ -156,12 +156,21 @@ impl ProfileLane {
                 }
                 Some(false) => {
                     self.deps.metrics.refused.fetch_add(1, Relaxed);
-                    works.remove(reader);
+                    let Some(work) = works.remove(reader) else {
+                        continue;
+                    };
+                    if work.parked {
+                        commit = commit.delete(VIEW_PARKED, key(*reader));
+                    }
                 }
                 None => {
                     let Some(work) = works.remove(reader) else {
                         continue;
                     };
+                    // Most were never parked; a deletion costs any store as much as a write.
+                    if work.parked {
+                        commit = commit.delete(VIEW_PARKED, key(*reader));
+                    }
                     let held = Held {
                         at_ms: now_ms,
                         ..work.held
@@ -170,7 +179,6 @@ impl ProfileLane {
                     self.charge(slug, false);
                 }
             }
-            commit = commit.delete(VIEW_PARKED, key(*reader));
         }
         for (slug, desk) in &self.desks {
             if let Some(b) = &desk.bucket {
