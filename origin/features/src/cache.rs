@@ -35,7 +35,7 @@ pub(crate) struct Cache<K, V> {
     clock: u64,
 }
 
-impl<K: Copy + Eq + Hash, V: Default> Cache<K, V> {
+impl<K: Copy + Eq + Hash, V: Default + Warm> Cache<K, V> {
     pub fn new(max: usize) -> Self {
         Self {
             places: Map::default(),
@@ -102,11 +102,23 @@ impl<K: Copy + Eq + Hash, V: Default> Cache<K, V> {
 
     /// Hands out every state that changed since the last call, in the order of their first change.
     pub fn each_changed(&mut self, mut write: impl FnMut(&K, &mut V)) {
-        for place in self.dirty.drain(..) {
-            let slot = &mut self.slots[place as usize];
-            slot.dirty = false;
-            write(&slot.key, &mut slot.state);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for some in dirty.chunks(WARM) {
+            self.warm(some.iter().copied());
+            for place in some {
+                let slot = &mut self.slots[*place as usize];
+                slot.dirty = false;
+                write(&slot.key, &mut slot.state);
+            }
         }
+        dirty.clear();
+        self.dirty = dirty;
+    }
+
+    /// Fetches states that are about to be worked on, about [`WARM`] of them.
+    pub fn warm(&self, places: impl Iterator<Item = Place>) {
+        let read = places.map(|p| self.slots[p as usize].state.warm());
+        std::hint::black_box(read.fold(0, u64::wrapping_add));
     }
 
     /// Forgets the states used least lately, in memory only, when there are too many. Call when none has changed;
@@ -124,6 +136,19 @@ impl<K: Copy + Eq + Hash, V: Default> Cache<K, V> {
     }
 }
 
+/// States whose memory can be fetched before it is needed. Thousands of states of several pieces each do not fit the
+/// processor's caches, and one waited for after the other costs more than the work on them: reading a bit of each of many
+/// first lets the processor wait for all at once.
+pub(crate) trait Warm {
+    /// Any number that depends on the pieces that the work will read.
+    fn warm(&self) -> u64 {
+        0
+    }
+}
+
+/// States fetched ahead: more outstanding reads than a core has are of no use.
+pub(crate) const WARM: usize = 16;
+
 /// The changes of a commit. Thousands of small keys and values lie in two pieces of memory: allocating each cost as much
 /// as encoding it.
 #[derive(Debug, Default)]
@@ -135,7 +160,11 @@ pub(crate) struct Sheet {
 
 /// The memory of the last commit's values, for the next: new pages cost more than what is written into them.
 #[derive(Debug, Default)]
-pub(crate) struct Spare(Bytes);
+pub(crate) struct Spare {
+    values: Bytes,
+    rows: Vec<Row>,
+    keys_len: usize,
+}
 
 #[derive(Debug)]
 struct Row {
@@ -182,7 +211,7 @@ impl Sheet {
 
     /// Empty, in the memory of the last one when nobody reads that any more.
     pub fn reusing(spare: &mut Spare) -> Self {
-        let last = std::mem::take(&mut spare.0);
+        let last = std::mem::take(&mut spare.values);
         let mut values = if last.is_unique() {
             Vec::from(last)
         } else {
@@ -190,16 +219,18 @@ impl Sheet {
         };
         values.clear();
         Self {
+            keys: Vec::with_capacity(spare.keys_len),
             values,
-            ..Self::default()
+            rows: std::mem::take(&mut spare.rows),
         }
     }
 
-    pub fn into_writes(self, spare: &mut Spare) -> Vec<Write> {
+    pub fn into_writes(mut self, spare: &mut Spare) -> Vec<Write> {
+        spare.keys_len = self.keys.len();
         let (keys, values) = (Bytes::from(self.keys), Bytes::from(self.values));
-        spare.0 = values.clone();
+        spare.values = values.clone();
         let (mut key, mut value) = (0, 0);
-        let write = |r: Row| {
+        let write = |r: &Row| {
             let of = (key..r.key_end, value..r.value_end);
             (key, value) = (r.key_end, r.value_end);
             Write {
@@ -209,7 +240,10 @@ impl Sheet {
                 expires_ms: r.expires_ms,
             }
         };
-        self.rows.into_iter().map(write).collect()
+        let writes = self.rows.iter().map(write).collect();
+        self.rows.clear();
+        spare.rows = self.rows;
+        writes
     }
 }
 
@@ -224,6 +258,8 @@ pub(crate) fn read<V: Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Warm for u64 {}
 
     #[test]
     fn a_sheet_holds_what_was_put_in_it() {

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::FeatureConfig;
-use crate::cache::{Cache, Map, Place, Sheet, Spare, read};
+use crate::cache::{Cache, Map, Place, Sheet, Spare, WARM, Warm, read};
 use crate::clock::{EventClock, Standing};
 use crate::declare::{VIEW_AD, VIEW_BRAND, VIEW_CLOCK, VIEW_ITEM, VIEW_REACH, VIEW_SEEN, VIEW_TOP};
 use crate::entity::{AdState, BrandCounts, ItemState, Reach, Stored};
@@ -40,6 +40,12 @@ pub(crate) struct Hot {
     told: bool,
     /// Of the last event.
     brand: Option<u16>,
+}
+
+impl Warm for Hot {
+    fn warm(&self) -> u64 {
+        self.state.warm()
+    }
 }
 
 pub(crate) struct Folds {
@@ -281,8 +287,11 @@ impl Folds {
         metrics: &FeatureMetrics,
     ) {
         metrics.events.fetch_add(batch.work.len() as u64, Relaxed);
-        for w in &batch.work {
-            self.fold_one(w, facts);
+        for some in batch.work.chunks(WARM) {
+            self.readers.warm(some.iter().filter_map(|w| w.reader));
+            for w in some {
+                self.fold_one(w, facts);
+            }
         }
     }
 

@@ -7,21 +7,30 @@ pub(crate) struct Damaged(pub &'static str);
 /// Bytes of the largest number.
 const NUMBER_MAX: usize = 10;
 
+/// Numbers that are put together before they go into the vector.
+const ROW: usize = 8;
+
 /// Appends `n`. Most are small.
 #[inline]
 pub(crate) fn put(out: &mut Vec<u8>, n: u64) {
     if n < 0x80 {
         out.push(n as u8);
+    } else if n < 0x4000 {
+        out.extend_from_slice(&[n as u8 | 0x80, (n >> 7) as u8]);
     } else {
         put_all(out, [n]);
     }
 }
 
-/// Appends each of `numbers`, at most eight, in one go: the bookkeeping of a vector costs more than a small number.
+/// Appends each of `numbers`, several in one go: the bookkeeping of a vector costs more than a small number.
 pub(crate) fn put_all(out: &mut Vec<u8>, numbers: impl IntoIterator<Item = u64>) {
-    let mut row = [0; 8 * NUMBER_MAX];
+    let mut row = [0; ROW * NUMBER_MAX];
     let mut at = 0;
     for mut n in numbers {
+        if at > (ROW - 1) * NUMBER_MAX {
+            out.extend_from_slice(&row[..at]);
+            at = 0;
+        }
         while n >= 0x80 {
             row[at] = n as u8 | 0x80;
             at += 1;
@@ -99,11 +108,11 @@ mod tests {
             let mut out = Vec::new();
             put(&mut out, n);
             put(&mut out, zigzag(i));
-            put_all(&mut out, [n; 8]);
+            put_all(&mut out, [n; 20]);
             let mut rest = &out[..];
             prop_assert_eq!(take(&mut rest), Ok(n));
             prop_assert_eq!(take(&mut rest).map(unzigzag), Ok(i));
-            for _ in 0..8 {
+            for _ in 0..20 {
                 prop_assert_eq!(take(&mut rest), Ok(n));
             }
             prop_assert!(rest.is_empty());

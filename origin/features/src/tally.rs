@@ -36,10 +36,8 @@ impl<T: Tally, const N: usize> Sums<T, N> {
         for (i, n) in self.0.iter().enumerate() {
             mask |= u64::from(*n != T::default()) << i;
         }
-        pack::put(out, mask);
-        for n in self.0.iter().filter(|n| **n != T::default()) {
-            pack::put(out, n.pack());
-        }
+        let told = self.0.iter().filter(|n| **n != T::default());
+        pack::put_all(out, std::iter::once(mask).chain(told.map(|n| n.pack())));
     }
 
     pub fn unpack(bytes: &mut &[u8]) -> Result<Self, Damaged> {
@@ -188,6 +186,11 @@ pub(crate) struct Recent<const N: usize> {
 }
 
 impl<const N: usize> Recent<N> {
+    /// See [`crate::cache::Warm`].
+    pub fn warm(&self) -> u64 {
+        self.rows.first().map_or(0, |r| r.0.into())
+    }
+
     pub fn meet(&mut self, name: u32, at_s: u32, times: u32) {
         match self.rows.binary_search_by_key(&name, |r| r.0) {
             Ok(i) => {

@@ -175,6 +175,12 @@ impl<T: Tally, const N: usize> Tiles<T, N> {
         days.filter(|t| (oldest..=running).contains(&t.at)).count() as u32
     }
 
+    /// See [`crate::cache::Warm`]: what lies before the newest tile follows by itself.
+    pub(crate) fn warm(&self) -> u64 {
+        let newest = self.tiers.iter().filter_map(|t| t.last());
+        newest.map(|t| u64::from(t.at)).sum()
+    }
+
     /// Whether there is no tile at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -184,7 +190,6 @@ impl<T: Tally, const N: usize> Tiles<T, N> {
     /// Appends the packed form: per tier the count, the newest tile, then from new to old the distance and a mask of
     /// the sums that are not zero, and those sums.
     pub(crate) fn pack(&self, out: &mut Vec<u8>) {
-        const { assert!(N < 8, "a tile's numbers are packed in one go") };
         for tiles in &self.tiers {
             pack::put(out, tiles.len() as u64);
             let Some(newest) = tiles.last() else {

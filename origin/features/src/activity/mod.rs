@@ -212,6 +212,23 @@ impl Activity {
         reached
     }
 
+    /// See [`crate::cache::Warm`].
+    pub fn warm(&self) -> u64 {
+        let inline = [
+            self.first_s,
+            self.kinds.0[0],
+            self.devices.0[0],
+            self.traits[0].at_s,
+            self.watched.first().map_or(0, |w| w.0),
+        ];
+        inline.into_iter().map(u64::from).sum::<u64>()
+            ^ self.totals.0[0].cast_unsigned()
+            ^ self.countries.warm()
+            ^ self.brands.warm()
+            ^ self.tiles.warm()
+            ^ self.sessions.warm()
+    }
+
     /// Adds another part of the same reader's doings.
     pub fn merge(&mut self, other: &Self, rule: &SessionRule) {
         self.first_s = match (self.first_s, other.first_s) {

@@ -79,6 +79,13 @@ impl SessionState {
         s
     }
 
+    /// See [`crate::cache::Warm`].
+    pub fn warm(&self) -> u64 {
+        self.sets.0[0]
+            ^ self.revenue_micros.cast_unsigned()
+            ^ u64::from(self.start_s ^ self.tops[0])
+    }
+
     /// Adds an event that belongs to it.
     pub fn add(&mut self, e: &Seen<'_>, topics: u64) {
         let (at, m) = (e.at_s(), &e.more);

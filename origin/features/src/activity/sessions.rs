@@ -81,6 +81,12 @@ impl Sessions {
         self.place(rule, SessionState::of(e, topics));
     }
 
+    /// See [`crate::cache::Warm`].
+    pub fn warm(&self) -> u64 {
+        let whole = self.whole.iter().map(SessionState::warm);
+        whole.fold(0, u64::wrapping_add) ^ self.spans.first().map_or(0, |s| s.0.into())
+    }
+
     /// Adds another part of the same reader's sessions.
     pub fn merge(&mut self, rule: &SessionRule, other: &Self) {
         self.ended = self.ended.saturating_add(other.ended);

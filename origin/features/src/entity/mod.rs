@@ -16,6 +16,7 @@ pub(crate) use audience::{Audience, tile};
 use mediaflow_shared::time::Timestamp;
 use mediaflow_shared::wire::WireError;
 
+use crate::cache::Warm;
 use crate::pack::Damaged;
 use crate::sketch::Top;
 
@@ -63,6 +64,16 @@ pub(crate) trait Stored: Sized + Default {
         }
     }
 }
+
+impl Warm for ItemState {
+    fn warm(&self) -> u64 {
+        self.audience.tiles.warm()
+    }
+}
+impl Warm for AdState {}
+impl Warm for BrandCounts {}
+impl Warm for Reach {}
+impl Warm for Top {}
 
 impl Stored for Top {
     const WHAT: &'static str = "items most read";

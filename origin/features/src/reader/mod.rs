@@ -65,6 +65,11 @@ impl ReaderState {
         effect
     }
 
+    /// See [`crate::cache::Warm`].
+    pub(crate) fn warm(&self) -> u64 {
+        self.taste.warm() ^ self.activity.warm() ^ self.version
+    }
+
     /// Adds the counters of another part of the same reader's events. The taste stays this one's: it follows the order
     /// of events, and all events of a reader are in one partition.
     pub fn merge(&mut self, other: &Self, rule: &SessionRule) {

@@ -102,6 +102,13 @@ pub(crate) struct Effect {
 }
 
 impl Taste {
+    /// See [`crate::cache::Warm`].
+    pub(super) fn warm(&self) -> u64 {
+        let lanes = self.lanes.iter().step_by(16).map(|l| l.cast_unsigned());
+        let pieces = lanes.chain(self.reads.iter().step_by(8).map(|r| r.1));
+        pieces.map(u64::from).sum::<u64>() ^ u64::from(self.as_of_min) ^ self.published
+    }
+
     /// Applies one event of this reader.
     pub(super) fn fold(&mut self, e: &Seen<'_>, item: Option<&ItemFacts>) -> Effect {
         if self.is_closed_to(e) {

@@ -4,11 +4,16 @@
 
 mod blobs;
 mod events;
+mod folds;
 mod load;
 mod stand;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+/// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Debug, Parser)]
 #[command(name = "mediaflow-figures", about = "Parts of the benchmarks")]
@@ -66,6 +71,15 @@ enum Command {
     },
     /// Reader events in batches, at a rate or as fast as they are acknowledged, and how long that took
     Events(events::Events),
+    /// The folds of one partition on one core, commits encoded, without log and store
+    Folds {
+        /// Events
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+        /// Readers of the partition
+        #[arg(long, default_value_t = 16_000)]
+        readers: u64,
+    },
     /// Every event in the log of a stopped origin, a line each
     Dump(events::dump::Dump),
     /// Bytes in a plain file with syncs: what no log can beat
@@ -87,6 +101,10 @@ async fn main() -> ExitCode {
         Command::Stand { items, db } => stand::run(items, db).await,
         Command::Events(arguments) => events::run(arguments).await,
         Command::Dump(dump) => events::dump::run(&dump).await,
+        Command::Folds { events, readers } => {
+            folds::run(events, readers);
+            Ok(())
+        }
         Command::Floor(floor) => events::floor::run(&floor),
         Command::Load {
             addr,

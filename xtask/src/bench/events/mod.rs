@@ -124,6 +124,7 @@ impl Told {
 pub fn measure(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
     programs::build(workspace, step)?;
     let mut figures = collector(workspace)?;
+    figures.extend(folds(workspace)?);
     figures.extend(fresh::measure(workspace)?);
     figures.extend(Soak::SHORT.run(workspace)?);
     figures.extend(memory(workspace)?);
@@ -276,6 +277,31 @@ fn collector(workspace: &Workspace) -> Result<Vec<Figure>> {
             alike / METARANK_S.max(GORSE_S),
             "×",
             Must::AtLeast(20.0),
+        ),
+    ])
+}
+
+/// What a core folds when log and store cost nothing.
+fn folds(workspace: &Workspace) -> Result<Vec<Figure>> {
+    let told = Told(programs::figures(workspace, &["folds"])?);
+    Ok(vec![
+        Figure::new(
+            "folds on one core, parsing and encoding included (aim 1000000)",
+            told.number("events_s")?,
+            "1/s",
+            Must::AtLeast(300_000.0),
+        ),
+        Figure::new(
+            "the same: CPU an event",
+            told.number("cpu_us")?,
+            "µs",
+            Must::Nothing,
+        ),
+        Figure::new(
+            "the same: state written an event",
+            told.number("state_bytes_an_event")?,
+            "B",
+            Must::Nothing,
         ),
     ])
 }
