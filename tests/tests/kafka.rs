@@ -113,6 +113,19 @@ async fn the_product_runs_on_kafka_and_remembers_after_kill() {
             }
         }
     }
+    let lines = Client::new()
+        .get(format!("{}/admin/v1/events", origin.url))
+        .bearer_auth(TOKEN)
+        .send()
+        .await
+        .unwrap();
+    let mut streamed = BTreeMap::<String, u32>::new();
+    for line in lines.text().await.unwrap().lines() {
+        let v: Value = serde_json::from_str(line).unwrap();
+        let id = v["id"].as_str().unwrap().to_owned();
+        *streamed.entry(id).or_default() += 1;
+    }
+    assert_eq!(streamed, times);
     let sent = (0..150).map(|i| format!("e-{i}"));
     assert!(
         sent.clone().all(|id| times.get(&id) == Some(&1)),

@@ -19,7 +19,7 @@ mod api;
 mod routes;
 
 pub use access::{Role, Tokens};
-pub use routes::{ROUTES, admin_routes};
+pub use routes::{ROUTES, SERVED_BESIDE, admin_routes};
 
 use mediaflow_http::Secret;
 use mediaflow_ports::{BlobStore, Clock, EventLog, StateStore};

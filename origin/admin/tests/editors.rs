@@ -4,7 +4,9 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response, StatusCode};
-use mediaflow_admin::{AdminConfig, AdminDeps, OPENAPI, ROUTES, Tokens, admin_routes};
+use mediaflow_admin::{
+    AdminConfig, AdminDeps, OPENAPI, ROUTES, SERVED_BESIDE, Tokens, admin_routes,
+};
 use mediaflow_embedded::Embedded;
 use mediaflow_http::Secret;
 use mediaflow_ports::{Commit, ManualClock, StateStore};
@@ -563,6 +565,10 @@ async fn every_route_is_described_and_every_description_is_routed() {
             described.push((method.clone(), path.clone()));
         }
     }
+    let beside = |m: &str, p: &str| SERVED_BESIDE.contains(&(m, p));
+    let all = described.len();
+    described.retain(|(m, p)| !beside(m, p));
+    assert_eq!(all - described.len(), SERVED_BESIDE.len());
     described.sort();
     let mut routed: Vec<(String, String)> = ROUTES
         .iter()

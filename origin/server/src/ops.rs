@@ -1,4 +1,7 @@
-//! Routes for operators and data scientists: imports, dead letters, replays. Admin tokens only.
+//! Routes for operators and data scientists: imports, dead letters, replays, the log and the articles as lines
+//! ([`lines`]). Admin tokens only.
+
+mod lines;
 
 use crate::served;
 use axum::Router;
@@ -50,7 +53,7 @@ pub struct Ops {
 
 type Answer = Result<Response, Problem>;
 
-/// `/admin/v1/import`, `/admin/v1/dead-letters`, `/admin/v1/replay`.
+/// `/admin/v1/import`, `/admin/v1/dead-letters`, `/admin/v1/replay`, `/admin/v1/events`, `/admin/v1/content`.
 pub fn routes(ops: Arc<Ops>) -> Router {
     Router::new()
         .route("/admin/v1/import/content", post(import))
@@ -63,6 +66,8 @@ pub fn routes(ops: Arc<Ops>) -> Router {
             post(replay_one),
         )
         .route("/admin/v1/replay/{feed_id}", get(replay_feed))
+        .route("/admin/v1/events", get(lines::events))
+        .route("/admin/v1/content", get(lines::content))
         .with_state(ops)
 }
 
