@@ -3,9 +3,12 @@
 
 use mediaflow_shared::event::{Event, EventType};
 use mediaflow_shared::time::Timestamp;
-use mediaflow_tests::{EDGE_TOKEN, Origin, TOKEN, content_id, event, now_ms, stories, until};
+use mediaflow_tests::{
+    EDGE_TOKEN, EDITOR, Origin, TOKEN, content_id, event, now_ms, stories, until,
+};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::Duration;
 
 const READERS: usize = 40;
@@ -148,6 +151,112 @@ async fn what_is_served_is_what_the_log_says() {
     assert_eq!(report["differ"], 0);
     assert!(report["compared"].as_u64().unwrap() > 5_000, "{report}");
     assert_eq!(report["left_out"], 0);
+    publishing_is_priced_on_the_log(&origin, dir.path(), 2 * first.len()).await;
+}
+
+/// `publish --plan` of what the log took, and the rows of its table.
+fn priced(origin: &Origin, args: &[&str]) -> Vec<Value> {
+    let out = origin.client(&[&["publish", "--plan", "--json"], args].concat());
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{args:?}: {said}");
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect()
+}
+
+async fn publishing_is_priced_on_the_log(origin: &Origin, dir: &Path, events: usize) {
+    let rows = priced(origin, &["--log", "--since", "1h"]);
+    let traffic = &rows.last().unwrap()["traffic"];
+    assert_eq!(traffic["events"], events, "{traffic}");
+    assert_eq!(traffic["readers"], READERS, "{traffic}");
+    let on_change = rows.iter().find(|r| r["policy"] == "on_change").unwrap();
+    assert!(on_change["writes"].as_u64().unwrap() >= READERS as u64);
+
+    // The same from what anybody may save of it.
+    let mut saved = Vec::new();
+    for name in ["events", "content"] {
+        let answer = Client::new()
+            .get(format!("{}/admin/v1/{name}", origin.url))
+            .bearer_auth(TOKEN)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+        if name == "events" {
+            let most = answer.headers()["mediaflow-records"].to_str().unwrap();
+            assert_eq!(most, events.to_string());
+        }
+        let file = dir.join(format!("{name}.jsonl"));
+        std::fs::write(&file, answer.bytes().await.unwrap()).unwrap();
+        saved.push(file.to_str().unwrap().to_owned());
+    }
+    let text = std::fs::read_to_string(&saved[0]).unwrap();
+    assert!(!text.contains("readerid"), "pseudonyms only");
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    assert_eq!(lines.len(), events);
+    let id = lines[0]["data"]["reader"].as_str().unwrap();
+    assert_eq!(id.len(), 32);
+    let articles = std::fs::read_to_string(&saved[1]).unwrap();
+    assert_eq!(articles.lines().count(), STORIES);
+    let again = priced(origin, &["--events", &saved[0], "--articles", &saved[1]]);
+    assert_eq!(again, rows);
+
+    let path = "/admin/v1/events?limit=3";
+    let answer = Client::new().get(format!("{}{path}", origin.url));
+    let three = answer.bearer_auth(TOKEN).send().await.unwrap();
+    assert!(text.starts_with(&three.text().await.unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_bounds_of_the_log_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let origin = Origin::start(dir.path());
+    for (path, input) in [
+        ("events?since=yesterday", "query `since`"),
+        ("events?until=5", "query `until`"),
+        ("events?limit=0", "query `limit`"),
+        ("events?limt=3", "query"),
+        (
+            "events?since=2026-11-21T08:00:00Z&until=2026-11-20T08:00:00Z",
+            "query `since`",
+        ),
+    ] {
+        let path = format!("/admin/v1/{path}");
+        let (status, problem) = origin.admin(TOKEN, Method::GET, &path, Value::Null).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(problem["input"], input, "{path}: {problem}");
+        let said = |member: &str| problem[member].as_str().is_some_and(|t| !t.is_empty());
+        assert!(said("reason") && said("remedy"), "{path}: {problem}");
+    }
+    for path in ["/admin/v1/events", "/admin/v1/content"] {
+        let (status, _) = origin.admin("no", Method::GET, path, Value::Null).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+        let (status, _) = origin.admin(EDITOR, Method::GET, path, Value::Null).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+    }
+    for (args, words) in [
+        (&["--log", "--since", "soon"][..], "--since soon"),
+        (&["--log", "--until", "48h"], "is not before --until"),
+        (&["--log"], "took no events"),
+        (
+            &["--log", "--origin", "http://127.0.0.1:1"],
+            "is `mediaflow serve` running there?",
+        ),
+        (&["--log", "--token", "no"], "401"),
+        (&["--log", "--simulate", "5"], "cannot be used with"),
+        (&["--simulate", "5", "--since", "1h"], "--log"),
+        (&["--log", "--policies", "hourly"], "no policy"),
+    ] {
+        let out = origin.client(&[&["publish", "--plan"], args].concat());
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success(), "{args:?}");
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -85,3 +85,5 @@ pub const GATE_TIME_MAX: Duration = Duration::from_millis(100);
 pub const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// See [`SWEEP_EVERY`].
 pub const SWEEP_PAGE: usize = 256;
+/// Devices of a reader that a plan keeps apart: browsers and their updates of a year.
+pub const PLAN_DEVICES_MAX: usize = 64;

@@ -6,6 +6,7 @@ use mediaflow_shared::front::flag;
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::model::Model;
 use mediaflow_shared::time::{Minute, Timestamp};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -66,22 +67,24 @@ impl Newsroom {
             .or_insert_with(|| Paper::new(plain(brand)))
     }
 
-    /// An item that nobody described appears with the first event about it.
+    /// An item that nobody described is on the front from the first event about it, which happened there.
     pub fn invent(&mut self, brand: &str, content: ContentId, now: Minute) {
-        self.paper(brand)
-            .live
-            .entry(content)
-            .or_insert_with(|| Live {
-                item: Item {
-                    content,
-                    published: now,
-                    ..Item::default()
-                },
-                source: 0,
-                categories: Vec::new(),
-                simhash: 0,
-                updated: Timestamp(0),
-            });
+        let paper = self.paper(brand);
+        let Entry::Vacant(free) = paper.live.entry(content) else {
+            return;
+        };
+        free.insert(Live {
+            item: Item {
+                content,
+                published: now,
+                ..Item::default()
+            },
+            source: 0,
+            categories: Vec::new(),
+            simhash: 0,
+            updated: Timestamp(0),
+        });
+        paper.built = None;
     }
 
     pub fn click(&mut self, brand: &str, content: ContentId, at: Minute) {

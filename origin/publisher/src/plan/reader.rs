@@ -6,9 +6,11 @@ use mediaflow_shared::profile::{Profile, blob};
 use mediaflow_shared::time::Timestamp;
 use std::collections::HashMap;
 
+use super::device::{DeviceSettings, Token};
 use super::newsroom::Newsroom;
 use super::tally::{Counts, Row};
-use super::{Candidate, Stages};
+use super::{Candidate, Stages, Truth};
+use crate::limits::PLAN_DEVICES_MAX;
 use crate::publishing::budget::Bucket;
 use crate::publishing::decide::{Latest, Published, Verdict, decide};
 use crate::publishing::gate::Gate;
@@ -18,14 +20,18 @@ use crate::publishing::queue::Queue;
 struct Edge {
     blob: Bytes,
     profile: Option<Profile>,
+    /// Number of the truth that was written.
+    number: u64,
     written_ms: Option<i64>,
     /// What edges do not have yet.
     parked: Option<Parked>,
+    tokens: Vec<(u64, Token)>,
 }
 
 #[derive(Debug, Clone)]
 struct Parked {
     blob: Bytes,
+    number: u64,
     since_ms: i64,
     brand: String,
 }
@@ -55,11 +61,23 @@ impl Policies {
     }
 
     /// What edges have of a reader, and for how long they lack what changed since.
-    pub fn published(&self, reader: Pseudonym, now_ms: i64) -> (Bytes, Option<Profile>, i64) {
+    pub fn published(&self, reader: Pseudonym, now_ms: i64) -> (Option<Profile>, i64) {
         self.edges.get(&reader).map_or_else(Default::default, |e| {
             let stale_ms = e.parked.as_ref().map_or(0, |p| now_ms - p.since_ms);
-            (e.blob.clone(), e.profile, stale_ms)
+            (e.profile, stale_ms)
         })
+    }
+
+    /// The token of a device; of too many, the one that was not seen for longest gives way.
+    pub fn token(&mut self, reader: Pseudonym, device: u64) -> &mut Token {
+        token(&mut self.edges.entry(reader).or_default().tokens, device)
+    }
+
+    /// A request on a device, which may ask for what edges have.
+    pub fn request(&mut self, reader: Pseudonym, device: u64, now_ms: i64, set: &DeviceSettings) {
+        let edge = self.edges.entry(reader).or_default();
+        let stored = (edge.number, edge.profile.as_ref());
+        token(&mut edge.tokens, device).request(stored, now_ms, set);
     }
 
     /// Withdrawals are at once, and free.
@@ -72,12 +90,12 @@ impl Policies {
         }
     }
 
-    /// An event of a reader; `changed` when it changed the blob.
+    /// An event of a reader; `changed` when it made the truth.
     pub fn event(
         &mut self,
         reader: Pseudonym,
         brand: &str,
-        (blob, profile, changed): (&Bytes, Option<&Profile>, bool),
+        (truth, changed): (&Truth, bool),
         now_ms: i64,
         stages: Stages<'_>,
         gate: &mut Gate,
@@ -89,10 +107,12 @@ impl Policies {
         let edge = self.edges.entry(reader).or_default();
         let since_ms = edge.parked.as_ref().map_or(now_ms, |p| p.since_ms);
         edge.parked = Some(Parked {
-            blob: blob.clone(),
+            blob: truth.blob.clone(),
+            number: truth.number,
             since_ms,
             brand: brand.to_owned(),
         });
+        let profile = truth.profile.as_ref();
         self.look(reader, brand, profile, now_ms, stages, gate);
         self.pay(brand, now_ms);
     }
@@ -178,6 +198,7 @@ impl Policies {
             };
             edge.profile = blob::decode(&parked.blob).ok();
             edge.blob = parked.blob;
+            edge.number = parked.number;
             edge.written_ms = Some(now_ms);
             self.tally.writes += 1;
             if let Some(b) = bucket.as_mut() {
@@ -185,6 +206,23 @@ impl Policies {
             }
         }
     }
+}
+
+fn token(tokens: &mut Vec<(u64, Token)>, device: u64) -> &mut Token {
+    let at = match tokens.iter().position(|(d, _)| *d == device) {
+        Some(at) => at,
+        None if tokens.len() < PLAN_DEVICES_MAX => {
+            tokens.push((device, Token::new()));
+            tokens.len() - 1
+        }
+        None => {
+            let oldest = tokens.iter().enumerate().min_by_key(|(_, t)| t.1.seen_ms);
+            let at = oldest.map_or(0, |(at, _)| at);
+            tokens[at] = (device, Token::new());
+            at
+        }
+    };
+    &mut tokens[at].1
 }
 
 fn queue<'a>(

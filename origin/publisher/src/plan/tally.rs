@@ -20,8 +20,39 @@ pub(super) struct Counts {
     samples: u64,
     stale_ms: u128,
     stale: Vec<u64>,
-    regret: u64,
-    regret_hist: Vec<u64>,
+    elsewhere: Regret,
+    served: Regret,
+}
+
+/// Distances from the ideal ranking, of 65,536.
+#[derive(Debug, Clone)]
+struct Regret {
+    sum: u64,
+    histogram: Vec<u64>,
+}
+
+impl Default for Regret {
+    fn default() -> Self {
+        Self {
+            sum: 0,
+            histogram: vec![0; STEPS * DOUBLINGS],
+        }
+    }
+}
+
+impl Regret {
+    fn add(&mut self, regret: u32) {
+        self.sum += u64::from(regret);
+        self.histogram[place(regret.into())] += 1;
+    }
+
+    fn mean(&self, samples: f64) -> f64 {
+        self.sum as f64 / samples / 65_536.0
+    }
+
+    fn p95(&self) -> f64 {
+        quantile(&self.histogram, 0.95) / 65_536.0
+    }
 }
 
 impl Default for Counts {
@@ -33,8 +64,8 @@ impl Default for Counts {
             samples: 0,
             stale_ms: 0,
             stale: vec![0; STEPS * DOUBLINGS],
-            regret: 0,
-            regret_hist: vec![0; STEPS * DOUBLINGS],
+            elsewhere: Regret::default(),
+            served: Regret::default(),
         }
     }
 }
@@ -56,14 +87,15 @@ fn quantile(histogram: &[u64], share: f64) -> f64 {
 }
 
 impl Counts {
-    /// A request: for how long edges lack something, and how far the ranking is from the ideal, of 65,536.
-    pub fn sample(&mut self, stale_ms: i64, regret: u32) {
+    /// A request: for how long edges lack something, and how far from the ideal the ranking is on another device and
+    /// on the one that asked, of 65,536.
+    pub fn sample(&mut self, stale_ms: i64, elsewhere: u32, served: u32) {
         self.samples += 1;
         let stale_ms = stale_ms.max(0).unsigned_abs();
         self.stale_ms += u128::from(stale_ms);
         self.stale[place(stale_ms)] += 1;
-        self.regret += u64::from(regret);
-        self.regret_hist[place(regret.into())] += 1;
+        self.elsewhere.add(elsewhere);
+        self.served.add(served);
     }
 
     pub fn row(&self, candidate: &Candidate, days: f64, waiting: u64) -> Row {
@@ -80,8 +112,10 @@ impl Counts {
             dollars_per_day: per_day(dollars),
             staleness_s_mean: self.stale_ms as f64 / n / 1000.0,
             staleness_s_p95: quantile(&self.stale, 0.95) / 1000.0,
-            regret_mean: self.regret as f64 / n / 65_536.0,
-            regret_p95: quantile(&self.regret_hist, 0.95) / 65_536.0,
+            regret_elsewhere_mean: self.elsewhere.mean(n),
+            regret_elsewhere_p95: self.elsewhere.p95(),
+            regret_served_mean: self.served.mean(n),
+            regret_served_p95: self.served.p95(),
             samples: self.samples,
             why: Why::ALL
                 .iter()
@@ -113,10 +147,15 @@ pub struct Row {
     pub staleness_s_mean: f64,
     /// The same, 95th percentile.
     pub staleness_s_p95: f64,
-    /// Distance of the served top 10 from the ideal one, 0 to 1, over the sampled requests.
-    pub regret_mean: f64,
+    /// Distance of the top 10 on another device, which has what storage has, from the ideal one, 0 to 1, over the
+    /// sampled requests.
+    pub regret_elsewhere_mean: f64,
     /// The same, 95th percentile.
-    pub regret_p95: f64,
+    pub regret_elsewhere_p95: f64,
+    /// The same distance on the device that asked, which has its token.
+    pub regret_served_mean: f64,
+    /// The same, 95th percentile.
+    pub regret_served_p95: f64,
     /// Requests sampled.
     pub samples: u64,
     /// Writes wanted by reason.
@@ -132,6 +171,10 @@ pub struct Tally {
     pub readers: u64,
     /// Requests: a reader's first event of a minute.
     pub requests: u64,
+    /// Of these, by a device that the reader was met on before.
+    pub by_known_devices: u64,
+    /// Readers met on more than one device.
+    pub readers_on_several: u64,
     /// Length of the traffic, days.
     pub days: f64,
     /// One a policy.

@@ -1,21 +1,26 @@
 //! `mediaflow publish --plan`: what a publishing policy would cost and lose, on replayed traffic.
 //!
-//! Events come from a file or from simulated readers ([`traffic`]); the folds of `features` turn them into profiles, and
-//! the publisher's plan prices every policy in one pass. It needs no server, and nothing is written.
+//! Events come from a file, from simulated readers ([`traffic`]) or from the log of a running origin ([`log`]); the folds
+//! of `features` turn them into profiles, and the publisher's plan prices every policy in one pass. Nothing is written.
 
+mod log;
 mod table;
 mod traffic;
 
+use super::Origin;
 use crate::config::Config;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{ArgGroup, Args};
-use mediaflow_publisher::plan::{Candidate, PlanSettings};
+use mediaflow_edge_core::limits::{ASKED_MS_MAX, IDLE_MS, TOKEN_READS_MAX};
+use mediaflow_ports::{Clock as _, SystemClock};
+use mediaflow_publisher::plan::{Candidate, DeviceSettings, PlanSettings};
 use mediaflow_publisher::{Policy, PublishSettings, PublisherSettings};
+use mediaflow_shared::time::Timestamp;
 use std::path::PathBuf;
 
 /// Arguments of `publish`.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("traffic").required(true).args(["events", "simulate"])))]
+#[command(group(ArgGroup::new("traffic").required(true).args(["events", "simulate", "log"])))]
 pub struct PublishArguments {
     /// Prices policies on replayed traffic; writes nothing
     #[arg(long, required = true)]
@@ -32,6 +37,15 @@ pub struct PublishArguments {
     /// So many simulated readers instead of a file
     #[arg(long, value_name = "READERS")]
     simulate: Option<u64>,
+    /// The events and articles that a running origin holds
+    #[arg(long)]
+    log: bool,
+    /// First event: a span back from now (90m, 24h, 7d) or RFC 3339; without: 24h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Events before this, as --since; without: now
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
     /// Days of simulated reading
     #[arg(long, default_value_t = 3)]
     days: u32,
@@ -55,11 +69,18 @@ pub struct PublishArguments {
     /// One JSON object a line instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    origin: Origin,
 }
 
 /// Runs `publish`.
 pub async fn run(a: PublishArguments) -> Result<()> {
     ensure!(a.plan, "publish has one form so far: give --plan");
+    // An argument that is required is not missed where the chosen traffic excludes it.
+    ensure!(
+        a.log || (a.since.is_none() && a.until.is_none()),
+        "--since and --until bound what is read of an origin's log; give --log, or leave them out"
+    );
     let publisher = match &a.config {
         Some(path) => Config::read(path)?.publisher()?,
         None => PublisherSettings {
@@ -77,9 +98,19 @@ pub async fn run(a: PublishArguments) -> Result<()> {
         publisher,
         candidates,
         sample_every: a.sample,
+        devices: DeviceSettings {
+            idle_ms: IDLE_MS,
+            asked_ms_max: ASKED_MS_MAX,
+            reads_max: TOKEN_READS_MAX,
+        },
         invent_items: a.simulate.is_none() && a.articles.is_none(),
     };
-    let tally = if let Some(readers) = a.simulate {
+    let tally = if a.log {
+        let now = Timestamp(SystemClock.now_ms());
+        let since = log::moment("--since", a.since.as_deref().unwrap_or("24h"), now)?;
+        let until = log::moment("--until", a.until.as_deref().unwrap_or("0m"), now)?;
+        log::from_origin(settings, &a.origin, since, until).await
+    } else if let Some(readers) = a.simulate {
         let (seed, days) = (a.seed, a.days);
         tokio::task::spawn_blocking(move || traffic::simulated(settings, readers, seed, days))
             .await?
@@ -90,7 +121,7 @@ pub async fn run(a: PublishArguments) -> Result<()> {
         })
         .await?
     } else {
-        bail!("no traffic was named; give --events or --simulate");
+        bail!("no traffic was named; give --events, --log or --simulate");
     }?;
     table::print(&tally, a.json)
 }

@@ -23,29 +23,48 @@ pub fn print(tally: &Tally, as_json: bool) -> Result<()> {
             events,
             readers,
             requests,
+            by_known_devices,
+            readers_on_several,
             days,
             ..
         } = tally;
-        let traffic =
-            json!({"events": events, "readers": readers, "requests": requests, "days": days});
+        let traffic = json!({
+            "events": events, "readers": readers, "readers_on_several_devices": readers_on_several,
+            "requests": requests, "requests_by_known_devices": by_known_devices, "days": days,
+        });
         writeln!(out, "{}", json!({ "traffic": traffic }))?;
         return Ok(());
     }
     writeln!(
         out,
-        "{} events of {} readers in {:.1} days, {} requests by other devices",
-        tally.events, tally.readers, tally.days, tally.requests
+        "{} events of {} readers ({} on several devices) in {:.1} days, {} requests ({} by devices met before)",
+        tally.events,
+        tally.readers,
+        tally.readers_on_several,
+        tally.days,
+        tally.requests,
+        tally.by_known_devices
     )?;
     writeln!(
         out,
-        "{:<22} {:>10} {:>8} {:>11} {:>10} {:>11} {:>11} {:>9} {:>9}",
-        "policy", "writes", "saved", "dollars", "$/day", "stale mean", "stale p95", "regret", "p95"
+        "{:<27} {:>10} {:>8} {:>11} {:>10} {:>11} {:>11} | {:>9} {:>9} | {:>9} {:>9}",
+        "policy",
+        "writes",
+        "saved",
+        "dollars",
+        "$/day",
+        "stale mean",
+        "stale p95",
+        "as served",
+        "p95",
+        "elsewhere",
+        "p95"
     )?;
     for r in &tally.rows {
         let saved = saved(r, base).map_or_else(String::new, |s| format!("{:.1} %", s * 100.0));
         writeln!(
             out,
-            "{:<22} {:>10} {:>8} {:>11.6} {:>10.6} {:>11} {:>11} {:>7.3} % {:>7.3} %",
+            "{:<27} {:>10} {:>8} {:>11.6} {:>10.6} {:>11} {:>11} | {:>7.3} % {:>7.3} % | {:>7.3} % {:>7.3} %",
             r.policy,
             r.writes,
             saved,
@@ -53,8 +72,10 @@ pub fn print(tally: &Tally, as_json: bool) -> Result<()> {
             r.dollars_per_day,
             time(r.staleness_s_mean),
             time(r.staleness_s_p95),
-            r.regret_mean * 100.0,
-            r.regret_p95 * 100.0
+            r.regret_served_mean * 100.0,
+            r.regret_served_p95 * 100.0,
+            r.regret_elsewhere_mean * 100.0,
+            r.regret_elsewhere_p95 * 100.0
         )?;
     }
     for r in tally.rows.iter().filter(|r| r.why.len() > 1) {

@@ -12,7 +12,7 @@ use mediaflow_ingest::import::events::{EventMapping, read as read_mapped};
 use mediaflow_ports::{Record, StoredRecord};
 use mediaflow_publisher::plan::{Plan, PlanSettings, Step, Tally};
 use mediaflow_shared::content::Content;
-use mediaflow_shared::event::Event;
+use mediaflow_shared::event::{Event, EventData, EventType};
 use mediaflow_shared::id::ContentId;
 use mediaflow_shared::time::Timestamp;
 use mediaflow_simulator::World;
@@ -24,6 +24,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// First day of simulated reading: 2026-11-16, a Monday.
 const FIRST_DAY: u32 = 20_773;
@@ -56,20 +57,27 @@ impl Replay {
         })
     }
 
-    /// Takes the next event in; one that came through a collector has its reader as a pseudonym already.
-    pub fn take(&mut self, mut event: Event, appended: Option<Timestamp>) -> Result<()> {
+    /// Takes the next event in; one that came through a collector has its reader as a pseudonym already. `device`: what
+    /// tells it apart from the reader's others, when more is known of it than the event says.
+    pub fn take(&mut self, mut event: Event, device: Option<u64>) -> Result<()> {
         if let (Some(id), None) = (event.readerid.take(), event.data.reader) {
             event.data.reader = Some(pseudonym(&self.key, &event.data.brand, &id));
         }
-        let at = appended
-            .or(event.receivedtime)
-            .or(event.time)
-            .unwrap_or_default();
+        let at = event.receivedtime.or(event.time).unwrap_or_default();
         let record = StoredRecord {
             offset: 0,
             appended_ms: at.0,
             record: Record::new("", serde_json::to_vec(&event)?),
         };
+        let device = device.or_else(|| device_of(&event.data));
+        let noted = matches!(
+            event.kind,
+            EventType::Read
+                | EventType::Like
+                | EventType::Hide
+                | EventType::Mute
+                | EventType::Unmute
+        );
         let items = &self.items;
         let Some(r) = self.folds.fold(&record, |c| items.get(&c).copied()) else {
             self.passed_over += 1;
@@ -84,8 +92,21 @@ impl Replay {
             came_from: r.came_from,
             forget: r.forget,
             blob: r.blob.map(Bytes::from),
+            device,
+            noted,
         });
         Ok(())
+    }
+
+    /// Takes a line of JSON in; one that is no event is counted.
+    pub fn take_line(&mut self, line: &str) -> Result<()> {
+        match serde_json::from_str(line) {
+            Ok(event) => self.take(event, None),
+            Err(_) => {
+                self.passed_over += 1;
+                Ok(())
+            }
+        }
     }
 
     pub fn finish(&self) -> Tally {
@@ -97,6 +118,15 @@ impl Replay {
         }
         self.plan.finish()
     }
+}
+
+/// What ingest leaves of a user agent, or the sender's own word. Two like devices of a reader are one.
+fn device_of(data: &EventData) -> Option<u64> {
+    let parts = [&data.device, &data.os, &data.browser];
+    parts.iter().any(|p| p.is_some()).then(|| {
+        let text = parts.map(|p| p.as_deref().unwrap_or_default()).join("\n");
+        xxh3_64(text.as_bytes())
+    })
 }
 
 pub fn bar(total: u64, what: &str) -> ProgressBar {
@@ -132,9 +162,15 @@ pub fn from_file(
         let mut broken = None;
         read_mapped(path, &mapping, |row, at| {
             bar.set_position(at);
-            let event = row.map(|(e, agent)| marked(e, agent.as_deref()));
-            match event.and_then(|e| serde_json::from_value(e).ok()) {
-                Some(event) => broken = broken.take().or(replay.take(event, None).err()),
+            let event = row.and_then(|(e, agent)| {
+                let device = agent.as_deref().map(|a| xxh3_64(a.as_bytes()));
+                let event = marked(e, agent.as_deref());
+                Some((serde_json::from_value(event).ok()?, device))
+            });
+            match event {
+                Some((event, device)) => {
+                    broken = broken.take().or(replay.take(event, device).err())
+                }
                 None => replay.passed_over += 1,
             }
             Ok(())
@@ -149,10 +185,7 @@ pub fn from_file(
                 line.with_context(|| format!("{}: not text; is it compressed?", path.display()))?;
             at += line.len() as u64 + 1;
             bar.set_position(at);
-            match serde_json::from_str(&line) {
-                Ok(event) => replay.take(event, None)?,
-                Err(_) => replay.passed_over += 1,
-            }
+            replay.take_line(&line)?;
         }
     }
     bar.finish_and_clear();
@@ -166,10 +199,15 @@ pub fn from_file(
 }
 
 fn articles_of(path: &Path) -> Result<Vec<Content>> {
-    let name = path.display();
+    let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("{name} cannot be read"))?;
+    articles_in(BufReader::new(file), &name)
+}
+
+/// Unified articles, one a line.
+pub fn articles_in(lines: impl BufRead, name: &str) -> Result<Vec<Content>> {
     let mut all = Vec::new();
-    for (i, line) in BufReader::new(file).lines().enumerate() {
+    for (i, line) in lines.lines().enumerate() {
         let line = line.with_context(|| format!("{name} cannot be read"))?;
         let article = serde_json::from_str(&line)
             .with_context(|| format!("{name}, line {}: is no unified article", i + 1))?;
