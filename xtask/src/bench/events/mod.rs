@@ -144,6 +144,7 @@ pub fn stack(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
     let path = Soak {
         what: "the whole path on Kafka and Redis",
         name: "stack",
+        warm_s: 30.0,
         rate: 30_000.0,
         seconds: 60.0,
         head: &[&log, &state],

@@ -31,6 +31,8 @@ pub struct Soak<'a> {
     pub what: &'a str,
     /// Its folder's name.
     pub name: &'a str,
+    /// The same load for so long before, folded to its end: a broker's machine code and its files' first rewrites.
+    pub warm_s: f64,
     /// Events a second.
     pub rate: f64,
     /// How long.
@@ -44,6 +46,7 @@ impl Soak<'_> {
     pub const SHORT: Self = Soak {
         what: "the whole path in one process",
         name: "path",
+        warm_s: 0.0,
         rate: 50_000.0,
         seconds: SHORT_S,
         head: &[],
@@ -69,6 +72,17 @@ struct Sample {
 impl Soak<'_> {
     pub fn run(&self, workspace: &Workspace) -> Result<Vec<Figure>> {
         let mut origin = Origin::start(workspace, self.name, None, self.head)?;
+        if self.warm_s > 0.0 {
+            let warm = Load {
+                rate: self.rate,
+                seconds: self.warm_s,
+                seed: 7,
+                ..Load::default()
+            };
+            warm.run(workspace, origin.address)?;
+            drain(&origin)?;
+        }
+        let before = (origin.metric("features_events_total")?, origin.cpu_s()?);
         let load = Load {
             rate: self.rate,
             seconds: self.seconds,
@@ -89,8 +103,8 @@ impl Soak<'_> {
         origin.program.must_run()?;
         let drain_s = drain(&origin)?;
         let (acknowledged, rate) = (told.number("acknowledged")?, told.number("rate")?);
-        let folded = origin.settled("features_events_total")?;
-        let cpu_us = origin.cpu_s()? * 1e6 / acknowledged;
+        let folded = origin.settled("features_events_total")? - before.0;
+        let cpu_us = (origin.cpu_s()? - before.1) * 1e6 / acknowledged;
         let disk = origin.metric("embedded_disk_bytes")?;
         let half = samples.len() / 2;
         let highest = |part: &[Sample]| part.iter().map(|s| s.resident_mb).fold(0.0, f64::max);
@@ -148,7 +162,7 @@ impl Soak<'_> {
         if disk > 0.0 {
             figures.push(same(
                 "disk an event",
-                disk / acknowledged,
+                disk / (before.0 + acknowledged),
                 "B",
                 Must::Nothing,
             ));
