@@ -160,11 +160,7 @@ pub(crate) struct Sheet {
 
 /// The memory of the last commit's values, for the next: new pages cost more than what is written into them.
 #[derive(Debug, Default)]
-pub(crate) struct Spare {
-    values: Bytes,
-    rows: Vec<Row>,
-    keys_len: usize,
-}
+pub(crate) struct Spare(Bytes);
 
 #[derive(Debug)]
 struct Row {
@@ -211,7 +207,7 @@ impl Sheet {
 
     /// Empty, in the memory of the last one when nobody reads that any more.
     pub fn reusing(spare: &mut Spare) -> Self {
-        let last = std::mem::take(&mut spare.values);
+        let last = std::mem::take(&mut spare.0);
         let mut values = if last.is_unique() {
             Vec::from(last)
         } else {
@@ -219,18 +215,16 @@ impl Sheet {
         };
         values.clear();
         Self {
-            keys: Vec::with_capacity(spare.keys_len),
             values,
-            rows: std::mem::take(&mut spare.rows),
+            ..Self::default()
         }
     }
 
-    pub fn into_writes(mut self, spare: &mut Spare) -> Vec<Write> {
-        spare.keys_len = self.keys.len();
+    pub fn into_writes(self, spare: &mut Spare) -> Vec<Write> {
         let (keys, values) = (Bytes::from(self.keys), Bytes::from(self.values));
-        spare.values = values.clone();
+        spare.0 = values.clone();
         let (mut key, mut value) = (0, 0);
-        let write = |r: &Row| {
+        let write = |r: Row| {
             let of = (key..r.key_end, value..r.value_end);
             (key, value) = (r.key_end, r.value_end);
             Write {
@@ -240,10 +234,7 @@ impl Sheet {
                 expires_ms: r.expires_ms,
             }
         };
-        let writes = self.rows.iter().map(write).collect();
-        self.rows.clear();
-        spare.rows = self.rows;
-        writes
+        self.rows.into_iter().map(write).collect()
     }
 }
 

@@ -200,13 +200,12 @@ impl ProfileLane {
             let entry = heard.remove(&reader).unwrap_or_default();
             done.extend(&entry.ids);
             let waited = parked.remove(&reader);
-            let was_parked = waited.is_some();
             let Some(work) = self.work(entry, sent.get(&reader), waited, now_ms) else {
                 continue;
             };
             if self.judge(reader, &work, sent.get(&reader), now_ms) {
                 works.insert(reader, work);
-            } else if was_parked {
+            } else if work.parked {
                 same = same.delete(VIEW_PARKED, key(reader));
             }
             if n % 32 == 31 {

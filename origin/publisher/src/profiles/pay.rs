@@ -144,40 +144,32 @@ impl ProfileLane {
         let mut commit = Commit::new();
         let until_ms = now_ms + PROFILE_TTL_S.cast_signed() * 1000;
         for (slug, reader) in first.iter().filter(|f| !expired.contains(&f.1)) {
-            match outcome.failed.get(&profile_key(*reader)) {
-                Some(true) => {
-                    self.deps.metrics.of_brand(slug, |b| b.failed += 1);
-                    // The lane pauses as a whole before it tries again.
-                    if let (Some(desk), Some(w)) = (self.desks.get_mut(slug), works.get(reader)) {
-                        let age_ms_max = desk.settings.age_ms_max();
-                        desk.queue.ready(*reader, 65_536, w.held.at_ms, age_ms_max);
-                    }
-                    continue;
+            let failed = outcome.failed.get(&profile_key(*reader));
+            if failed == Some(&true) {
+                self.deps.metrics.of_brand(slug, |b| b.failed += 1);
+                // The lane pauses as a whole before it tries again.
+                if let (Some(desk), Some(w)) = (self.desks.get_mut(slug), works.get(reader)) {
+                    let age_ms_max = desk.settings.age_ms_max();
+                    desk.queue.ready(*reader, 65_536, w.held.at_ms, age_ms_max);
                 }
-                Some(false) => {
-                    self.deps.metrics.refused.fetch_add(1, Relaxed);
-                    let Some(work) = works.remove(reader) else {
-                        continue;
-                    };
-                    if work.parked {
-                        commit = commit.delete(VIEW_PARKED, key(*reader));
-                    }
-                }
-                None => {
-                    let Some(work) = works.remove(reader) else {
-                        continue;
-                    };
-                    // Most were never parked; a deletion costs any store as much as a write.
-                    if work.parked {
-                        commit = commit.delete(VIEW_PARKED, key(*reader));
-                    }
-                    let held = Held {
-                        at_ms: now_ms,
-                        ..work.held
-                    };
-                    commit = commit.put_until(VIEW_SENT, key(*reader), held.encode(), until_ms);
-                    self.charge(slug, false);
-                }
+                continue;
+            }
+            let refused = u64::from(failed.is_some());
+            self.deps.metrics.refused.fetch_add(refused, Relaxed);
+            let Some(work) = works.remove(reader) else {
+                continue;
+            };
+            // Most were never parked; a deletion costs any store as much as a write.
+            if work.parked {
+                commit = commit.delete(VIEW_PARKED, key(*reader));
+            }
+            if failed.is_none() {
+                let held = Held {
+                    at_ms: now_ms,
+                    ..work.held
+                };
+                commit = commit.put_until(VIEW_SENT, key(*reader), held.encode(), until_ms);
+                self.charge(slug, false);
             }
         }
         for (slug, desk) in &self.desks {

@@ -142,7 +142,7 @@ pub fn stack(workspace: &Workspace, step: &Step) -> Result<Vec<Figure>> {
     let log = format!("event_log = \"{}\"", servers.event_log());
     let state = format!("state_store = \"{}\"", servers.state_store());
     let path = Soak {
-        what: "the whole path on Kafka and Redis",
+        what: "the whole path on Kafka and Redis, after 30 s of warm-up,",
         name: "stack",
         warm_s: 30.0,
         rate: 30_000.0,
